@@ -1,0 +1,250 @@
+package sluice
+
+import (
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// API is the working copy of an API as its publisher edits it. Gateways serve
+// revisions of it, never the working copy.
+type API struct {
+	ID           string
+	Organization string // id of the owner organization
+	Name         string // unique in the organization together with Version
+	Version      string
+	Context      string // as written, "/weather" or "/weather/{version}/public"
+	Description  string
+	Owner        string // name of the user who made it
+	State        Lifecycle
+	Default      bool // also answers without the version in the path
+
+	Transports []string // "http", "https"; at least one
+	Tiers      []string // names of subscription tiers that may be chosen
+	Tags       []string
+	Visibility Visibility
+
+	Production []Endpoint // empty: none
+	Sandbox    []Endpoint
+	Operations []Operation
+	Scopes     []Scope
+	CORS       *CORS // nil: the installation's default
+
+	Definition []byte // OpenAPI document, JSON
+	Opaque     []byte // JSON object of fields that a management interface keeps for its clients
+
+	RowVersion int64 // grows with every write
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+}
+
+// Endpoint is one address of a backend.
+type Endpoint struct {
+	URL string `json:"url"` // http or https, with host, without query and fragment
+}
+
+// Operation is one verb at one path of an API.
+type Operation struct {
+	Verb   string   `json:"verb"`   // GET, POST, … in capitals
+	Target string   `json:"target"` // OpenAPI path, "/stations/{id}", or with a final "/*"
+	Auth   AuthType `json:"auth"`
+	Scopes []string `json:"scopes,omitempty"` // a token needs one of them
+	Tier   string   `json:"tier,omitempty"`
+}
+
+// AuthType says which tokens an operation takes.
+type AuthType string
+
+// Auth types.
+const (
+	AuthAny         AuthType = "any"         // of an application or of a user
+	AuthApplication AuthType = "application" // client_credentials only
+	AuthUser        AuthType = "user"        // any other grant
+	AuthNone        AuthType = "none"        // no token needed
+)
+
+// Scope is a right that an API's operations may ask for. Roles that give it to
+// a user; none: every user has it.
+type Scope struct {
+	Name        string   `json:"name"`
+	DisplayName string   `json:"display_name,omitempty"`
+	Description string   `json:"description,omitempty"`
+	Roles       []string `json:"roles,omitempty"`
+}
+
+// CORS is what browsers of other origins may do.
+type CORS struct {
+	Enabled     bool     `json:"enabled"`
+	Origins     []string `json:"origins,omitempty"`
+	Methods     []string `json:"methods,omitempty"`
+	Headers     []string `json:"headers,omitempty"`
+	Credentials bool     `json:"credentials,omitempty"`
+}
+
+// Visibility says who sees an API in the API Store.
+type Visibility string
+
+// Visibilities.
+const (
+	Public     Visibility = "public"     // everybody, also without login
+	Private    Visibility = "private"    // users of the organization
+	Restricted Visibility = "restricted" // users with one of the API's roles
+)
+
+// Verbs are the methods an operation may have.
+var verbs = []string{"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"}
+
+// reservedContexts are the paths that a gateway or the platform itself answers.
+var reservedContexts = []string{"/", "/oauth2", "/token", "/revoke", "/authorize", "/userinfo", "/api/am", "/services"}
+
+// Limits of an API.
+const (
+	MaxOperations  = 2000
+	MaxDescription = 20000 // characters
+	maxName        = 60
+	maxVersion     = 30
+	maxContext     = 200
+)
+
+// VersionedContext returns the path prefix under which the API is served, the
+// version included: "/weather/1.0".
+func (a *API) VersionedContext() string {
+	if strings.Contains(a.Context, "{version}") {
+		return strings.ReplaceAll(a.Context, "{version}", a.Version)
+	}
+	return a.Context + "/" + a.Version
+}
+
+// Validate reports everything that is wrong with a, each at its field. It
+// brings the Context into its stored form first (leading slash, no final one).
+func (a *API) Validate() error {
+	var p Problems
+	a.Context = "/" + strings.Trim(a.Context, "/")
+	checkWord(&p, "name", a.Name, maxName)
+	if strings.HasSuffix(a.Name, "/") {
+		p.Add("name", "api.name", "A name does not end in a slash.")
+	}
+	checkWord(&p, "version", a.Version, maxVersion)
+	if strings.Contains(a.Version, "/") || a.Version == "." || a.Version == ".." {
+		p.Add("version", "api.version", "A version is one path segment.")
+	}
+	a.validateContext(&p)
+	if utf8.RuneCountInString(a.Description) > MaxDescription {
+		p.Add("description", "api.description", "A description has at most %d characters.", MaxDescription)
+	}
+	if len(a.Transports) == 0 {
+		p.Add("transport", "api.transport", "Choose at least one transport: http, https.")
+	}
+	for _, t := range a.Transports {
+		if t != "http" && t != "https" {
+			p.Add("transport", "api.transport", "A transport is http or https.")
+		}
+	}
+	switch a.Visibility {
+	case Public, Private, Restricted:
+	default:
+		p.Add("visibility", "api.visibility", "Visibility is public, private or restricted.")
+	}
+	for _, list := range []struct {
+		field     string
+		endpoints []Endpoint
+	}{{"production_endpoints", a.Production}, {"sandbox_endpoints", a.Sandbox}} {
+		for _, e := range list.endpoints {
+			if err := e.Validate(); err != nil {
+				p.Add("endpointConfig."+list.field, "api.endpoint", "%s", err.Error())
+			}
+		}
+	}
+	a.validateOperations(&p)
+	return p.Err()
+}
+
+func (a *API) validateContext(p *Problems) {
+	c := a.Context
+	switch {
+	case c == "/":
+		p.Add("context", "api.context", "A context is needed, like /weather.")
+		return
+	case len(c) > maxContext:
+		p.Add("context", "api.context", "A context has at most %d characters.", maxContext)
+	case strings.ContainsAny(c, "~!@#;%^*+=|\\<>\"',?&:() \t\r\n") || !printable(c):
+		p.Add("context", "api.context", "The context contains a character that is not allowed in it.")
+	case strings.ContainsAny(strings.ReplaceAll(c, "{version}", ""), "{}"):
+		p.Add("context", "api.context", "The only template a context may have is {version}.")
+	}
+	for seg := range strings.SplitSeq(c[1:], "/") {
+		if seg == "" || seg == "." || seg == ".." {
+			p.Add("context", "api.context", "A context has no empty or dot segments.")
+			break
+		}
+	}
+	lower := strings.ToLower(c)
+	for _, r := range reservedContexts[1:] {
+		if lower == r || strings.HasPrefix(lower, r+"/") {
+			p.Add("context", "api.context", "%s belongs to the platform; choose another context.", r)
+		}
+	}
+}
+
+func (a *API) validateOperations(p *Problems) {
+	if len(a.Operations) > MaxOperations {
+		p.Add("operations", "api.operations", "An API has at most %d operations.", MaxOperations)
+		return
+	}
+	known := make(map[string]bool, len(a.Scopes))
+	for _, s := range a.Scopes {
+		if !validScope(s.Name) {
+			p.Add("scopes", "api.scope", "A scope name has no blanks, quotes or control characters.")
+		}
+		known[s.Name] = true
+	}
+	seen := make(map[string]bool, len(a.Operations))
+	for _, o := range a.Operations {
+		if !slices.Contains(verbs, o.Verb) {
+			p.Add("operations", "api.operation", "%q is not a verb an operation can have.", o.Verb)
+		}
+		if !strings.HasPrefix(o.Target, "/") || !printable(o.Target) || strings.ContainsAny(o.Target, "?# ") {
+			p.Add("operations", "api.operation", "The target of an operation is a path that begins with a slash.")
+		}
+		switch o.Auth {
+		case AuthAny, AuthApplication, AuthUser, AuthNone:
+		default:
+			p.Add("operations", "api.operation", "%s %s has an unknown auth type.", o.Verb, o.Target)
+		}
+		if key := o.Verb + " " + o.Target; seen[key] {
+			p.Add("operations", "api.operation", "%s is defined twice.", key)
+		} else {
+			seen[key] = true
+		}
+		for _, s := range o.Scopes {
+			if !known[s] {
+				p.Add("operations", "api.operation", "%s %s asks for the scope %q, which the API does not define.", o.Verb, o.Target, s)
+			}
+		}
+	}
+}
+
+// checkWord applies the rules that names and versions share.
+func checkWord(p *Problems, field, s string, most int) {
+	switch {
+	case s == "":
+		p.Add(field, "api."+field, "A %s is needed.", field)
+	case utf8.RuneCountInString(s) > most:
+		p.Add(field, "api."+field, "A %s has at most %d characters.", field, most)
+	case strings.ContainsAny(s, "~!@#;%^*+={}|\\<>\"',") || strings.ContainsFunc(s, unicode.IsSpace) || !printable(s):
+		p.Add(field, "api."+field, "The %s contains a character that is not allowed in it.", field)
+	}
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// validScope applies RFC 6749 §3.3: %x21 / %x23-5B / %x5D-7E, at least one.
+func validScope(s string) bool {
+	return s != "" && len(s) <= 255 && !strings.ContainsFunc(s, func(r rune) bool {
+		return r < 0x21 || r > 0x7e || r == '"' || r == '\\'
+	})
+}

@@ -1,0 +1,130 @@
+package artifact
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-api/sluice"
+)
+
+func revision() *sluice.Revision {
+	return &sluice.Revision{ID: "r1", Number: 3, API: sluice.API{
+		ID: "a1", Organization: sluice.DefaultOrganization, Name: "Weather", Version: "1.0", Context: "/weather",
+		Transports: []string{"http", "https"}, Operations: []sluice.Operation{{Verb: "GET", Target: "/today", Auth: sluice.AuthAny}},
+		Production: []sluice.Endpoint{{URL: "http://p"}}, Sandbox: []sluice.Endpoint{{URL: "http://s"}},
+	}}
+}
+
+func TestCompileGivesAnEnvironmentOnlyItsEndpoints(t *testing.T) {
+	cases := map[string]struct {
+		env                 sluice.EnvironmentType
+		production, sandbox bool // that the revision has
+		wantP, wantS        bool // that the artifact has
+		missing             string
+	}{
+		"production of both":         {sluice.ProductionEnvironment, true, true, true, false, ""},
+		"sandbox of both":            {sluice.SandboxEnvironment, true, true, false, true, ""},
+		"hybrid of both":             {sluice.HybridEnvironment, true, true, true, true, ""},
+		"production of sandbox only": {sluice.ProductionEnvironment, false, true, false, false, "no production endpoint"},
+		"sandbox of production only": {sluice.SandboxEnvironment, true, false, false, false, "no sandbox endpoint"},
+		"hybrid of sandbox only":     {sluice.HybridEnvironment, false, true, false, true, ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			r := revision()
+			if !c.production {
+				r.API.Production = nil
+			}
+			if !c.sandbox {
+				r.API.Sandbox = nil
+			}
+			a, missing := Compile(r, &sluice.Environment{Type: c.env}, "gw.example.com", sluice.Published)
+			if missing != c.missing || (a == nil) != (c.missing != "") {
+				t.Fatalf("Compile() = %v, %q, want missing %q", a, missing, c.missing)
+			}
+			if a != nil && ((len(a.Production) > 0) != c.wantP || (len(a.Sandbox) > 0) != c.wantS) {
+				t.Errorf("endpoints %v and %v, want production %v, sandbox %v", a.Production, a.Sandbox, c.wantP, c.wantS)
+			}
+		})
+	}
+}
+
+func TestCompileContext(t *testing.T) {
+	r := revision()
+	r.API.Organization, r.API.Default = "acme", true
+	a, _ := Compile(r, &sluice.Environment{Type: sluice.HybridEnvironment}, "h", sluice.Created)
+	if a.Context != "/t/acme/weather/1.0" || a.DefaultContext != "/t/acme/weather" {
+		t.Errorf("contexts %s and %s", a.Context, a.DefaultContext)
+	}
+	if a.State != sluice.Published {
+		t.Errorf("state %s: a gateway makes no difference between CREATED and PUBLISHED", a.State)
+	}
+	if a, _ := Compile(r, &sluice.Environment{}, "h", sluice.Blocked); a != nil && a.State != sluice.Blocked {
+		t.Errorf("state %s, want BLOCKED", a.State)
+	}
+}
+
+func TestCodec(t *testing.T) {
+	a, _ := Compile(revision(), &sluice.Environment{Type: sluice.HybridEnvironment}, "h", sluice.Published)
+	for _, item := range []Item{a, &Key{Key: "k", Type: sluice.SandboxKey}, &Application{ID: "x"}, &Subscription{ID: "s"}, &Tier{Organization: "o", Level: sluice.APITier, Name: "Gold"}, &Revocation{ID: "r"}, &Tokens{Issuer: "i"}, &Environment{Name: "e"}} {
+		b, err := Encode(item)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Encode(item)
+		if err != nil || DigestOf(b) != DigestOf(again) {
+			t.Errorf("%s has two digests", item.ItemID())
+		}
+		got, err := Decode(item.ItemID(), b)
+		if err != nil || cmp.Diff(item, got) != "" {
+			t.Errorf("Decode(%s): %v %s", item.ItemID(), err, cmp.Diff(item, got))
+		}
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	good, err := Encode(&Key{Key: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]struct {
+		id, body, want string
+	}{
+		"an unknown kind":  {"thing/1", string(good), "no known kind"},
+		"another's bytes":  {"key/other", string(good), `holds "key/k"`},
+		"a newer format":   {"key/k", strings.Replace(string(good), `"format":1`, `"format":2`, 1), "format 2"},
+		"an unknown field": {"key/k", strings.Replace(string(good), `"type"`, `"typo"`, 1), "unknown field"},
+		"what is not JSON": {"key/k", "{", "decode"},
+		"no bytes":         {"key/k", "", "decode"},
+		"too many of them": {"key/k", strings.Repeat(" ", MaxSize+1), "more than"},
+	}
+	for name, c := range cases {
+		if _, err := Decode(c.id, []byte(c.body)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Decode of %s = %v, want an error with %q", name, err, c.want)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	b, err := json.Marshal(revision())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("api/a1", b)
+	f.Add("key/k", []byte(`{"format":1,"item":{"key":"k"}}`))
+	f.Fuzz(func(t *testing.T, id string, body []byte) {
+		item, err := Decode(id, body)
+		if err != nil {
+			return
+		}
+		if item.ItemID() != id {
+			t.Errorf("Decode(%q) gave %q", id, item.ItemID())
+		}
+		if _, err := Encode(item); err != nil {
+			t.Errorf("what was decoded cannot be encoded: %v", err)
+		}
+	})
+}

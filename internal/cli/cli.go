@@ -1,0 +1,160 @@
+// Package cli is the command line: one file per subcommand. A command reads a
+// home's configuration and runs or asks a server (package server), or uses the
+// REST API like any other client (package client); it decides nothing itself.
+//
+// Messages for people go to standard output; progress, logs and errors to
+// standard error. The exit code is 0, 1 where something went wrong, 2 where the
+// command line cannot be understood.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/sluice-api/sluice/internal/config"
+	"github.com/sluice-api/sluice/internal/config/wso2"
+)
+
+// commands is the command line.
+type commands struct {
+	Serve      serveCommand      `cmd:"" default:"withargs" help:"Run the process that the home's configuration describes."`
+	Quickstart quickstartCommand `cmd:"" help:"Show everything: three processes, one API published to two gateways, and real calls through both."`
+	Init       initCommand       `cmd:"" help:"Make a home folder with a configuration to edit."`
+	Config     configCommand     `cmd:"" help:"Check or show a home's configuration without starting it."`
+	Gateway    gatewayCommand    `cmd:"" help:"Let this home's gateway join an environment."`
+	Token      tokenCommand      `cmd:"" help:"Make an access token for the management API, on a stopped control plane."`
+	Sample     sampleCommand     `cmd:"" hidden:"" name:"sample-backend" help:"Serve the sample API's backend."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
+}
+
+// environment is what commands get.
+type environment struct {
+	out, err io.Writer
+}
+
+// Run runs one command line and returns its exit code.
+func Run(args []string, out, err io.Writer) int {
+	var c commands
+	exit := -1
+	parser, perr := kong.New(&c, kong.Name("sluice"), kong.Writers(out, err), kong.Exit(func(code int) { exit = code }),
+		kong.Description("Publish an API once, and it is live, provably, on every gateway you chose."), kong.UsageOnError())
+	if perr != nil {
+		_, _ = fmt.Fprintln(err, "sluice:", perr)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	parsed, perr := parser.Parse(javaProperties(args))
+	if exit >= 0 { // help was printed
+		return exit
+	}
+	if perr != nil {
+		_, _ = fmt.Fprintln(err, "sluice:", perr)
+		return 2
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	if rerr := parsed.Run(&environment{out: out, err: err}); rerr != nil {
+		_, _ = fmt.Fprintln(err, "sluice:", rerr)
+		return 1
+	}
+	return 0
+}
+
+// javaProperties turns the system properties that WSO2's start script takes
+// into flags: -DportOffset=1 is --offset=1.
+func javaProperties(args []string) []string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		out[i] = a
+		if v, ok := strings.CutPrefix(a, "-DportOffset="); ok {
+			out[i] = "--offset=" + v
+		}
+	}
+	return out
+}
+
+// home is the folder of a process, and what of its configuration the command
+// line overrides.
+type home struct {
+	Home   string `help:"Home folder." default:"." type:"path"`
+	Offset string `help:"Added to every port, instead of the configured offset." placeholder:"N"`
+}
+
+// load reads the home's configuration, in whichever layout it has. Problems are
+// returned all together, one on a line.
+func (h *home) load() (*config.Config, error) {
+	dir, err := filepath.Abs(h.Home)
+	if err != nil {
+		return nil, err
+	}
+	var o config.Overrides
+	if h.Offset != "" {
+		n, err := strconv.Atoi(h.Offset)
+		if err != nil {
+			return nil, fmt.Errorf("--offset: %q is not a whole number", h.Offset)
+		}
+		o.Offset = &n
+	}
+	load := config.Load
+	if wso2.Is(dir) {
+		load = wso2.Load
+	}
+	cfg, problems := load(dir, o)
+	if len(problems) > 0 {
+		lines := make([]string, len(problems))
+		for i, p := range problems {
+			lines[i] = p.Error()
+		}
+		return nil, errors.New(strings.Join(lines, "\nsluice: "))
+	}
+	return cfg, nil
+}
+
+// logger returns the process's logger. Times are UTC.
+func logger(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.String(slog.TimeKey, a.Value.Time().UTC().Format("2006-01-02T15:04:05.000Z"))
+		}
+		return a
+	}}))
+}
+
+// version returns the version of this binary: that of the module, or of the
+// commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return "devel-" + s.Value[:12]
+		}
+	}
+	return "devel"
+}
+
+// versionCommand prints the version.
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(e *environment) error {
+	_, err := fmt.Fprintln(e.out, "sluice", version())
+	return err
+}

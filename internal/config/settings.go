@@ -1,0 +1,172 @@
+package config
+
+import (
+	"fmt"
+	"iter"
+)
+
+// Value is one setting as a file says it, with the place where it stands. The
+// zero Value is a setting that nobody wrote.
+type Value struct {
+	Text string
+	Name string // what the file calls it: "Offset", "listen.http"
+	File string // relative to the home, or "command line"
+	Line int
+
+	// Reported says that the text is wrong and that a Problem says so. Nothing
+	// more is said of it, and the default stands in.
+	Reported bool
+}
+
+// Set reports whether somebody wrote the setting.
+func (v Value) Set() bool { return v.Name != "" }
+
+// Usable reports whether somebody wrote the setting and nothing is known to be
+// wrong with it.
+func (v Value) Usable() bool { return v.Set() && !v.Reported }
+
+// From returns the place as "FILE:LINE", or "default" for a zero Value.
+func (v Value) From() string {
+	switch {
+	case !v.Set():
+		return "default"
+	case v.Line == 0:
+		return v.File
+	}
+	return fmt.Sprintf("%s:%d", v.File, v.Line)
+}
+
+// Problem returns a Problem at the place of v.
+func (v Value) Problem(format string, args ...any) Problem {
+	return Problem{File: v.File, Line: v.Line, Text: fmt.Sprintf(format, args...)}
+}
+
+// Settings is what the files of a home say, before defaults and checks. The
+// reader of each layout fills it in; a Draft makes a Config of it.
+type Settings struct {
+	Profile, Role        Value
+	Offset               Value
+	Host, ManagementHost Value
+	Database             Value
+
+	Listen struct {
+		Management, Operations, HTTP, HTTPS Value // "host:port", "host" or ":port", before the offset
+	}
+	ControlPlane struct {
+		URL, KeyManager, Username, Password, PasswordFile, CAFile, Fingerprint Value
+	}
+	KeyManager struct {
+		RevealSecrets, PasswordGrant, AccessTokenTTL, MaxAccessTokenTTL Value
+		RevokeURL, ApplicationScope                                     Value
+		ScopeWhitelist                                                  []Value // nil: nobody wrote the list
+	}
+	Management struct {
+		LegacyLogin Value
+	}
+	Gateway struct {
+		Name, ClockLeeway, RemoveAuthorization Value
+	}
+	TLS struct {
+		ManagementCertificate, ManagementKey, TrafficCertificate, TrafficKey Value
+	}
+	Environments []EnvironmentSettings
+}
+
+// EnvironmentSettings is one gateway environment as a file says it.
+type EnvironmentSettings struct {
+	At Value // where the environment begins
+
+	Name, Type, Description, Console Value
+	ServerURL, Username, Password    Value
+	Host, HTTPPort, HTTPSPort        Value
+	Context                          Value
+}
+
+// Values yields every setting that holds one value, with its path in
+// sluice.yaml, such as "listen.http"; environments and lists are not among them.
+func (s *Settings) Values() iter.Seq2[string, *Value] {
+	return func(yield func(string, *Value) bool) {
+		for _, f := range s.fields() {
+			if f.value != nil && !yield(f.path, f.value) {
+				return
+			}
+		}
+	}
+}
+
+// kind is the YAML form a setting must have.
+type kind int
+
+const (
+	text kind = iota
+	whole
+	boolean
+	duration
+	portOrText // a port number alone, or text
+	texts      // a list
+)
+
+// field binds a path in sluice.yaml to its place in Settings.
+type field struct {
+	path  string
+	kind  kind
+	value *Value
+	list  *[]Value // for texts, instead of value
+}
+
+// fields is the list of all keys of sluice.yaml but environments, in the order
+// in which they are documented.
+func (s *Settings) fields() []field {
+	l, c, k, t := &s.Listen, &s.ControlPlane, &s.KeyManager, &s.TLS
+	return []field{
+		{"profile", text, &s.Profile, nil},
+		{"role", text, &s.Role, nil},
+		{"offset", whole, &s.Offset, nil},
+		{"host", text, &s.Host, nil},
+		{"management_host", text, &s.ManagementHost, nil},
+		{"listen.management", portOrText, &l.Management, nil},
+		{"listen.operations", portOrText, &l.Operations, nil},
+		{"listen.http", portOrText, &l.HTTP, nil},
+		{"listen.https", portOrText, &l.HTTPS, nil},
+		{"database", text, &s.Database, nil},
+		{"control_plane.url", text, &c.URL, nil},
+		{"control_plane.key_manager", text, &c.KeyManager, nil},
+		{"control_plane.username", text, &c.Username, nil},
+		{"control_plane.password", text, &c.Password, nil},
+		{"control_plane.password_file", text, &c.PasswordFile, nil},
+		{"control_plane.ca_file", text, &c.CAFile, nil},
+		{"control_plane.fingerprint", text, &c.Fingerprint, nil},
+		{"key_manager.reveal_secrets", boolean, &k.RevealSecrets, nil},
+		{"key_manager.password_grant", boolean, &k.PasswordGrant, nil},
+		{"key_manager.access_token_ttl", duration, &k.AccessTokenTTL, nil},
+		{"key_manager.max_access_token_ttl", duration, &k.MaxAccessTokenTTL, nil},
+		{"key_manager.revoke_url", text, &k.RevokeURL, nil},
+		{"key_manager.application_scope", text, &k.ApplicationScope, nil},
+		{"key_manager.scope_whitelist", texts, nil, &k.ScopeWhitelist},
+		{"management.legacy_login", boolean, &s.Management.LegacyLogin, nil},
+		{"gateway.name", text, &s.Gateway.Name, nil},
+		{"gateway.clock_leeway", duration, &s.Gateway.ClockLeeway, nil},
+		{"gateway.remove_authorization", boolean, &s.Gateway.RemoveAuthorization, nil},
+		{"tls.management_certificate", text, &t.ManagementCertificate, nil},
+		{"tls.management_key", text, &t.ManagementKey, nil},
+		{"tls.traffic_certificate", text, &t.TrafficCertificate, nil},
+		{"tls.traffic_key", text, &t.TrafficKey, nil},
+	}
+}
+
+// fields is the list of all keys of an entry of environments.
+func (e *EnvironmentSettings) fields() []field {
+	return []field{
+		{"name", text, &e.Name, nil},
+		{"type", text, &e.Type, nil},
+		{"description", text, &e.Description, nil},
+		{"console", boolean, &e.Console, nil},
+		{"server_url", text, &e.ServerURL, nil},
+		{"username", text, &e.Username, nil},
+		{"password", text, &e.Password, nil},
+		{"host", text, &e.Host, nil},
+		{"http_port", whole, &e.HTTPPort, nil},
+		{"https_port", whole, &e.HTTPSPort, nil},
+		{"context", text, &e.Context, nil},
+	}
+}

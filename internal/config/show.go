@@ -1,0 +1,172 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Show writes the resulting configuration for a person: every setting in the
+// form of sluice.yaml, defaults included, without secrets, then the warnings.
+func (c *Config) Show(w io.Writer) error {
+	p := &printer{secret: Secret.String, database: redactDatabase}
+	p.comment("Configuration of %s, read from its %s files.", c.Home, c.Layout)
+	p.config(c)
+	for _, warning := range c.Warnings {
+		p.comment("warning: %s", warning)
+	}
+	_, err := w.Write(p.out.Bytes())
+	return err
+}
+
+// Export writes the configuration as a sluice.yaml that means the same, with
+// its secrets: whoever calls it must create the file for the owner alone.
+func (c *Config) Export(w io.Writer) error {
+	p := &printer{secret: Secret.Reveal, database: func(s string) string { return s }}
+	p.config(c)
+	_, err := w.Write(p.out.Bytes())
+	return err
+}
+
+var databasePassword = regexp.MustCompile(`(://[^/@]*:)[^/?#]*@|((?i:password)=)[^&]*`)
+
+// redactDatabase hides the password in a PostgreSQL URL.
+func redactDatabase(url string) string {
+	return databasePassword.ReplaceAllStringFunc(url, func(found string) string {
+		m := databasePassword.FindStringSubmatch(found)
+		if m[1] != "" {
+			return m[1] + "[redacted]@"
+		}
+		return m[2] + "[redacted]"
+	})
+}
+
+// printer writes YAML. Settings with their zero value are left out where that
+// means the same.
+type printer struct {
+	out      bytes.Buffer
+	indent   string
+	secret   func(Secret) string
+	database func(string) string
+}
+
+func (p *printer) comment(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	fmt.Fprintf(&p.out, "# %s\n", strings.Join(strings.Fields(text), " "))
+}
+
+func (p *printer) group(name string, body func()) {
+	fmt.Fprintf(&p.out, "%s%s:\n", p.indent, name)
+	p.indent += "  "
+	before := p.out.Len()
+	body()
+	p.indent = strings.TrimSuffix(p.indent, "  ")
+	if p.out.Len() == before {
+		p.out.Truncate(before - len(p.indent+name+":\n"))
+	}
+}
+
+// put writes a key; text is quoted.
+func (p *printer) put(key string, value any) {
+	switch v := value.(type) {
+	case string:
+		value = strconv.Quote(v)
+	case time.Duration:
+		value = shortDuration(v)
+	}
+	fmt.Fprintf(&p.out, "%s%s: %v\n", p.indent, key, value)
+}
+
+func (p *printer) optional(key, value string) {
+	if value != "" {
+		p.put(key, value)
+	}
+}
+
+func (p *printer) config(c *Config) {
+	p.put("profile", string(c.Profile))
+	p.put("role", string(c.Role))
+	p.comment("decided by: %s", c.RoleFrom)
+	if c.Offset != 0 {
+		p.comment("The offset %d is contained in the ports below.", c.Offset)
+	}
+	p.put("host", c.Host)
+	p.put("management_host", c.ManagementHost)
+	p.group("listen", func() {
+		p.put("management", c.Listen.Management)
+		p.put("operations", c.Listen.Operations)
+		p.put("http", c.Listen.HTTP)
+		p.put("https", c.Listen.HTTPS)
+	})
+	p.optional("database", p.database(c.Database))
+	p.group("control_plane", func() {
+		p.optional("url", c.ControlPlane.URL)
+		if c.ControlPlane.KeyManager != c.ControlPlane.URL {
+			p.optional("key_manager", c.ControlPlane.KeyManager)
+		}
+		p.credential(c.ControlPlane.Username, c.ControlPlane.Password)
+		p.optional("ca_file", c.ControlPlane.CAFile)
+		p.optional("fingerprint", c.ControlPlane.Fingerprint)
+	})
+	p.group("key_manager", func() { p.keyManager(c.KeyManager) })
+	p.group("management", func() { p.put("legacy_login", c.Management.LegacyLogin) })
+	p.group("gateway", func() {
+		p.optional("name", c.Gateway.Name)
+		p.put("clock_leeway", c.Gateway.ClockLeeway)
+		p.put("remove_authorization", c.Gateway.RemoveAuthorization)
+	})
+	p.group("tls", func() {
+		p.optional("management_certificate", c.TLS.ManagementCertificate)
+		p.optional("management_key", c.TLS.ManagementKey)
+		p.optional("traffic_certificate", c.TLS.TrafficCertificate)
+		p.optional("traffic_key", c.TLS.TrafficKey)
+	})
+	p.group("environments", func() {
+		for _, e := range c.Environments {
+			p.environment(e)
+		}
+	})
+}
+
+func (p *printer) credential(username string, password Secret) {
+	p.optional("username", username)
+	if password != "" {
+		p.put("password", p.secret(password))
+	}
+}
+
+func (p *printer) keyManager(k KeyManager) {
+	p.put("reveal_secrets", k.RevealSecrets)
+	p.put("password_grant", k.PasswordGrant)
+	p.put("access_token_ttl", k.AccessTokenTTL)
+	p.put("max_access_token_ttl", k.MaxAccessTokenTTL)
+	p.put("revoke_url", k.RevokeURL)
+	p.put("application_scope", k.ApplicationScope)
+	var scopes []string
+	for _, s := range k.ScopeWhitelist {
+		scopes = append(scopes, strconv.Quote(s))
+	}
+	fmt.Fprintf(&p.out, "%sscope_whitelist: [%s]\n", p.indent, strings.Join(scopes, ", "))
+}
+
+func (p *printer) environment(e Environment) {
+	fmt.Fprintf(&p.out, "%s- name: %s\n", p.indent, strconv.Quote(e.Name))
+	outer := p.indent
+	p.indent += "  "
+	p.put("type", e.Type)
+	p.optional("description", e.Description)
+	p.put("console", e.Console)
+	p.optional("server_url", e.ServerURL)
+	p.credential(e.Username, e.Password)
+	p.put("host", e.Host)
+	if e.HTTPPort != 0 {
+		p.put("http_port", e.HTTPPort)
+	}
+	p.put("https_port", e.HTTPSPort)
+	p.optional("context", e.Context)
+	p.indent = outer
+}

@@ -1,0 +1,75 @@
+package control
+
+import (
+	"context"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/database"
+)
+
+// StoreAPI is an API as the API Store shows it.
+type StoreAPI struct {
+	API          sluice.API
+	Environments []EnvironmentStatus // shown in the Store and live on at least one gateway, in order
+}
+
+// storeStates are the states in which the API Store lists an API.
+var storeStates = []sluice.Lifecycle{sluice.Published, sluice.Prototyped}
+
+// visible reports whether the Store shows an API to the actor.
+func visible(a *sluice.API, actor sluice.Actor) bool {
+	listed := a.State == sluice.Published || a.State == sluice.Prototyped || a.State == sluice.Deprecated && actor.Known()
+	return listed && (a.Visibility == sluice.Public || actor.Known())
+}
+
+// StoreAPI returns an API that the actor, who may be anonymous, can see in the
+// Store, with the environments where it is live.
+func (p *Plane) StoreAPI(ctx context.Context, id string) (s StoreAPI, err error) {
+	actor := reader(ctx)
+	err = p.db.View(ctx, func(tx *database.Tx) error {
+		a, err := tx.API(actor.Organization, id)
+		if err != nil {
+			return err
+		}
+		if !visible(&a, actor) {
+			return sluice.Errorf(sluice.NotFound, "api.unknown", "There is no such API.")
+		}
+		all, err := p.environmentStatus(tx, &a)
+		if err != nil {
+			return err
+		}
+		s.API = a
+		for _, e := range all {
+			if e.Deployment != nil && e.Deployment.Store && liveSomewhere(e.Gateways) {
+				s.Environments = append(s.Environments, e)
+			}
+		}
+		return nil
+	})
+	return s, err
+}
+
+// liveSomewhere reports whether a gateway has proved the API; one that has gone
+// silent since still counts, and is flagged at the URL.
+func liveSomewhere(gateways []GatewayStatus) bool {
+	for _, g := range gateways {
+		if g.State == sluice.Live || g.State == sluice.Stale {
+			return true
+		}
+	}
+	return false
+}
+
+// StoreAPIs returns a page of the APIs that the Store lists for the actor.
+func (p *Plane) StoreAPIs(ctx context.Context, f APIFilter) (list []sluice.API, total int, err error) {
+	actor := reader(ctx)
+	f.Organization, f.States = actor.Organization, storeStates
+	if !actor.Known() {
+		f.Visibility = sluice.Public
+	}
+	err = p.db.View(ctx, func(tx *database.Tx) error {
+		list, total, err = tx.FindAPIs(f)
+		return err
+	})
+	return list, total, err
+}

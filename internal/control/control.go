@@ -1,0 +1,203 @@
+// Package control is the control plane: what publishers, subscribers and
+// administrators can do, who may do it, and what happens when it is done. REST,
+// portals and the command line translate; the rules are here.
+//
+// [Plane] has one file per feature of the domain. Every method first asks the
+// Actor of its context, then changes the database in one transaction together
+// with the audit entry and the events that tell gateways. relay.go carries
+// events from the outbox to the bus, in order; snapshot.go gives a gateway that
+// catches up everything it must have; status.go collects what gateways say of
+// themselves; publication.go waits until they have proved it.
+//
+// The package knows no page, no path and no status code. It is not the OAuth
+// server: that is package keymanager, which shares the database.
+package control
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/database"
+	"github.com/sluice-api/sluice/internal/distribution"
+)
+
+// Plane is the control plane. It may be used by many goroutines.
+type Plane struct {
+	db        *database.DB
+	bus       *distribution.Bus
+	authority *authority
+	stateKey  ed25519.PrivateKey
+	status    *status
+	logins    *logins
+	o         Options
+	log       *slog.Logger
+	now       func() time.Time
+}
+
+// Options are what a Plane needs.
+type Options struct {
+	DB            *database.DB
+	ManagementURL string // "https://host:9443": what gateways and links are told
+	Quickstart    bool   // loopback only; certificates also name localhost
+
+	RevealSecrets bool // keep consumer secrets sealed, to show them again to their owner
+	PasswordGrant bool // the password grant may be ticked for a consumer key
+	LegacyLogin   bool // management clients may use the password grant
+
+	AccessTokenTTL    time.Duration // of consumer keys that ask for nothing else
+	MaxAccessTokenTTL time.Duration
+
+	// Environments are the gateway environments that the configuration fixes.
+	Environments []ConfiguredEnvironment
+
+	// LocalHost reports whether a host name or address is this machine, where a
+	// peer's certificate may be pinned at first contact.
+	LocalHost func(host string) bool
+
+	// Dial opens connections to gateways' management ports; nil: net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// Scopes returns the scopes of the management API that roles give.
+	Scopes func(roles []sluice.Role) []string
+
+	// IssueToken returns a client_credentials token of a consumer key, its
+	// validity and its scopes.
+	IssueToken func(ctx context.Context, consumerKey string, scopes []string, ttl time.Duration) (sluice.Secret, time.Duration, []string, error)
+
+	Log *slog.Logger
+	Now func() time.Time
+}
+
+// Page is a part of a list.
+type Page struct{ Offset, Limit int }
+
+// limit returns the page's limit, 25 where none is given.
+func (p Page) limit() int {
+	if p.Limit <= 0 {
+		return 25
+	}
+	return p.Limit
+}
+
+// The filter of API lists is the database's.
+type (
+	APIFilter = database.APIFilter
+	Term      = database.Term
+)
+
+// New returns the control plane over a database, which it fills with what must
+// exist from the first start: the default organization, its tiers, the
+// certificate authority and the key that signs the gateways' state.
+func New(ctx context.Context, o Options) (*Plane, error) {
+	p := &Plane{db: o.DB, o: o, log: o.Log, now: o.Now, status: newStatus(o.Now), logins: newLogins(o.Now)}
+	var err error
+	if err = p.db.Update(ctx, p.firstStart); err != nil {
+		return nil, fmt.Errorf("prepare the database: %w", err)
+	}
+	if err = p.db.Update(ctx, p.syncEnvironments); err != nil {
+		return nil, fmt.Errorf("take over the configured environments: %w", err)
+	}
+	p.bus, err = distribution.NewBus(distribution.Options{
+		Signer: p.stateKey, Snapshot: p.snapshot, Gateway: p.gatewayByKey, Report: p.heard, Log: o.Log, Now: o.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the bus: %w", err)
+	}
+	return p, nil
+}
+
+// firstStart makes what is missing, and reads what is there.
+func (p *Plane) firstStart(tx *database.Tx) (err error) {
+	if _, err := tx.Organization(sluice.DefaultOrganization); sluice.IsNotFound(err) {
+		o := sluice.Organization{ID: sluice.DefaultOrganization, Name: sluice.DefaultOrganization, DisplayName: "Default"}
+		if err := tx.AddOrganization(&o); err != nil {
+			return err
+		}
+		for _, t := range sluice.DefaultTiers() {
+			t.ID, t.Organization = sluice.NewID(p.now()), o.ID
+			if err := tx.AddTier(&t); err != nil {
+				return err
+			}
+		}
+	} else if err != nil {
+		return err
+	}
+	if p.authority, err = loadAuthority(tx, p.now); err != nil {
+		return fmt.Errorf("certificate authority: %w", err)
+	}
+	if p.stateKey, err = loadStateKey(tx); err != nil {
+		return fmt.Errorf("state signing key: %w", err)
+	}
+	return nil
+}
+
+// SetTokenIssuer says who issues the tokens that are shown with new keys. It
+// must be called before the Plane is used.
+func (p *Plane) SetTokenIssuer(f func(ctx context.Context, consumerKey string, scopes []string, ttl time.Duration) (sluice.Secret, time.Duration, []string, error)) {
+	p.o.IssueToken = f
+}
+
+// Run carries changes to gateways, enrols the configured ones and keeps house,
+// until ctx ends.
+func (p *Plane) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.bus.Run(ctx) })
+	g.Go(func() error { return p.relay(ctx) })
+	g.Go(func() error { return p.settle(ctx) })
+	g.Go(func() error { return p.keepHouse(ctx) })
+	for _, e := range p.o.Environments {
+		if e.ServerURL != "" && e.Username != "" {
+			g.Go(func() error { return p.enrolConfigured(ctx, e) })
+		}
+	}
+	return g.Wait()
+}
+
+// BusHandler serves the gateways' connections to the bus.
+func (p *Plane) BusHandler() http.Handler { return p.bus }
+
+// keepHouse removes what has expired, every minute.
+func (p *Plane) keepHouse(ctx context.Context) error {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := p.db.Update(ctx, p.removeExpired); err != nil && ctx.Err() == nil {
+			p.log.Error("expired entries were not removed", "err", err)
+		}
+	}
+}
+
+func (p *Plane) removeExpired(tx *database.Tx) error {
+	if err := tx.DeleteExpiredTokens(p.now()); err != nil {
+		return err
+	}
+	if err := tx.DeleteUnusedArtifacts(); err != nil {
+		return err
+	}
+	old, err := tx.ExpiredRevocations(p.now())
+	if err != nil {
+		return err
+	}
+	for _, r := range old {
+		if err := tx.DeleteRevocation(r.ID); err != nil {
+			return err
+		}
+		if err := tx.Emit(sluice.Event{Kind: sluice.RevocationAdded, Subject: r.ID}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,229 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/artifact"
+	"github.com/sluice-api/sluice/internal/database"
+)
+
+// DeployTarget is where a revision shall be served.
+type DeployTarget struct {
+	Environment string // name
+	Vhost       string // host; empty: the environment's first
+	Store       bool   // show its URLs in the API Store
+}
+
+// deploy writes that an environment shall serve a revision, and tells its
+// gateways where that is news to them. Where the environment's type needs an
+// endpoint that the revision lacks, the deployment says so and nothing is
+// served.
+func (p *Plane) deploy(tx *database.Tx, a *sluice.API, r *sluice.Revision, e *sluice.Environment, vhost string, store bool) (sluice.Target, error) {
+	t := sluice.Target{EnvironmentID: e.ID, Environment: e.Name, Vhost: vhost, Change: "add", State: sluice.Pending}
+	before, err := deployment(tx, a.ID, e.ID)
+	if err != nil {
+		return t, err
+	}
+	d := sluice.Deployment{
+		APIID: a.ID, EnvironmentID: e.ID, RevisionID: r.ID, RevisionNumber: r.Number,
+		Vhost: vhost, Store: store, DeployedAt: p.now(),
+	}
+	served := before != nil && before.Digest != ""
+	if served {
+		t.Change = "replace"
+	}
+	compiled, missing := artifact.Compile(r, e, vhost, a.State)
+	if compiled == nil {
+		d.Skipped = missing
+		t.Change, t.State, t.Reason = "skip", sluice.Skipped, missing
+		if err := tx.PutDeployment(&d); err != nil || !served {
+			return t, err
+		}
+		return t, emit(tx, e.ID, sluice.DeploymentChanged, a.ID, nil)
+	}
+	body, err := artifact.Encode(compiled)
+	if err != nil {
+		return t, sluice.Errorf(sluice.Invalid, "deployment.size", "The API is too large to be sent to gateways.")
+	}
+	d.Digest = artifact.DigestOf(body).String()
+	t.Digest = d.Digest
+	if served && before.Digest == d.Digest {
+		d.LiveAt = before.LiveAt
+		t.Change = "keep"
+		return t, tx.PutDeployment(&d)
+	}
+	if err := tx.PutArtifact(d.Digest, body); err != nil {
+		return t, fmt.Errorf("store the artifact: %w", err)
+	}
+	if err := tx.PutDeployment(&d); err != nil {
+		return t, err
+	}
+	return t, emit(tx, e.ID, sluice.DeploymentChanged, a.ID, d)
+}
+
+// deployment returns what an environment shall serve of an API; nil: nothing.
+func deployment(tx *database.Tx, apiID, environmentID string) (*sluice.Deployment, error) {
+	list, err := tx.Deployments(apiID)
+	for i := range list {
+		if list[i].EnvironmentID == environmentID {
+			return &list[i], nil
+		}
+	}
+	return nil, err
+}
+
+// EnvironmentStatus is what one environment shall serve of an API, and what its
+// gateways say of it.
+type EnvironmentStatus struct {
+	Environment sluice.Environment
+	Deployment  *sluice.Deployment // nil: nothing is wanted there
+	State       string             // a sluice.DeploymentState, or "partial"; "" where nothing is wanted
+	Gateways    []GatewayStatus
+	URLs        []URL
+}
+
+// GatewayStatus is the state of an API on one gateway.
+type GatewayStatus struct {
+	Gateway   sluice.Gateway
+	State     sluice.DeploymentState
+	Reason    string
+	Revision  int    // the revision the state is about, or that is served instead
+	Digest    string // of the artifact the gateway has
+	Since     time.Time
+	Connected bool
+}
+
+// URL is one address of a deployed API.
+type URL struct {
+	URL     string
+	Scheme  string // http, https
+	Live    bool   // proved by at least one gateway
+	Stale   bool   // no gateway that proved it has been heard for a while
+	Default bool   // without the version
+}
+
+// Status returns the state of an API in every environment, in their order.
+func (p *Plane) Status(ctx context.Context, apiID string) (list []EnvironmentStatus, err error) {
+	actor, err := allow(ctx, viewers...)
+	if err != nil {
+		return nil, err
+	}
+	err = p.db.View(ctx, func(tx *database.Tx) error {
+		a, err := tx.API(actor.Organization, apiID)
+		if err != nil {
+			return err
+		}
+		list, err = p.environmentStatus(tx, &a)
+		return err
+	})
+	return list, err
+}
+
+// environmentStatus joins the deployments of an API with what gateways report.
+func (p *Plane) environmentStatus(tx *database.Tx, a *sluice.API) ([]EnvironmentStatus, error) {
+	environments, err := tx.Environments()
+	if err != nil {
+		return nil, err
+	}
+	deployments, err := tx.Deployments(a.ID)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]EnvironmentStatus, 0, len(environments))
+	for _, e := range environments {
+		s := EnvironmentStatus{Environment: e}
+		for i := range deployments {
+			if deployments[i].EnvironmentID == e.ID {
+				s.Deployment = &deployments[i]
+			}
+		}
+		gateways, err := tx.Gateways(e.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range gateways {
+			s.Gateways = append(s.Gateways, p.status.of(g, a.ID, s.Deployment))
+		}
+		s.State = summary(&s)
+		if s.Deployment != nil && s.Deployment.Digest != "" {
+			r, err := tx.Revision(a.ID, s.Deployment.RevisionID)
+			if err != nil {
+				return nil, err
+			}
+			s.URLs = urls(&r.API, &s)
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// summary is the one state of all gateways of an environment, or "partial".
+func summary(s *EnvironmentStatus) string {
+	switch {
+	case s.Deployment == nil:
+		return ""
+	case s.Deployment.Skipped != "":
+		return string(sluice.Skipped)
+	case len(s.Gateways) == 0:
+		return string(sluice.Pending)
+	}
+	state := s.Gateways[0].State
+	for _, g := range s.Gateways[1:] {
+		if g.State != state {
+			return "partial"
+		}
+	}
+	return string(state)
+}
+
+// urls lists the addresses of an API in an environment, the vhost's http first.
+func urls(a *sluice.API, s *EnvironmentStatus) []URL {
+	v, ok := s.Environment.Vhost(s.Deployment.Vhost)
+	if !ok {
+		return nil
+	}
+	live, stale := false, false
+	for _, g := range s.Gateways {
+		live = live || g.State == sluice.Live
+		stale = stale || g.State == sluice.Stale
+	}
+	compiled, _ := artifact.Compile(&sluice.Revision{API: *a}, &s.Environment, s.Deployment.Vhost, a.State)
+	if compiled == nil {
+		return nil
+	}
+	var list []URL
+	add := func(path string, byDefault bool) {
+		for _, scheme := range compiled.Transports {
+			port := v.HTTPPort
+			if scheme == "https" {
+				port = v.HTTPSPort
+			}
+			if port == 0 {
+				continue
+			}
+			list = append(list, URL{
+				URL:    fmt.Sprintf("%s://%s%s%s", scheme, authorityOf(v.Host, scheme, port), v.Context, path),
+				Scheme: scheme, Live: live, Stale: stale && !live, Default: byDefault,
+			})
+		}
+	}
+	add(compiled.Context, false)
+	if compiled.DefaultContext != "" {
+		add(compiled.DefaultContext, true)
+	}
+	return list
+}
+
+// authorityOf returns host and port as a URL has them, without a scheme's usual
+// port.
+func authorityOf(host, scheme string, port int) string {
+	if scheme == "http" && port == 80 || scheme == "https" && port == 443 {
+		return host
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port))
+}

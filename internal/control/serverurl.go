@@ -1,0 +1,143 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/database"
+)
+
+const (
+	firstEnrolPause   = 100 * time.Millisecond
+	longestEnrolPause = 5 * time.Second
+	enrolTimeout      = 15 * time.Second
+)
+
+// errEnrolled says that the gateway at a ServerURL has joined already.
+var errEnrolled = errors.New("the gateway is enrolled")
+
+// enrolConfigured calls the gateway at an environment's ServerURL, with the
+// environment's credentials and a fresh join token, until one has joined there;
+// whichever side is up first. The gateway checks the credentials against its own
+// file and joins at the control plane that file names.
+func (p *Plane) enrolConfigured(ctx context.Context, e ConfiguredEnvironment) error {
+	u, err := url.Parse(e.ServerURL)
+	if err != nil {
+		return fmt.Errorf("%s: ServerURL: %w", e.From, err)
+	}
+	if !p.o.LocalHost(u.Hostname()) {
+		p.log.Warn("the gateway of this environment is on another machine, where no password is sent before trust is pinned; run `sluice gateway join` there with a join token",
+			"environment", e.Name, "server_url", e.ServerURL, "from", e.From)
+		return nil
+	}
+	ctx = sluice.WithActor(ctx, sluice.System())
+	pause, told := firstEnrolPause, ""
+	for ctx.Err() == nil {
+		done, err := p.enrolOnce(ctx, e)
+		switch {
+		case err != nil && err.Error() != told:
+			told = err.Error()
+			p.log.Warn("gateway is not enrolled yet; trying again", "environment", e.Name, "server_url", e.ServerURL, "from", e.From, "err", err)
+		case err == nil && done:
+			told = ""
+		}
+		pause = min(pause*3/2, longestEnrolPause)
+		if done {
+			pause = longestEnrolPause // and look now and then whether it still is
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	return nil
+}
+
+// enrolOnce reports whether a gateway is enrolled at the ServerURL; where none
+// is connected it asks there.
+func (p *Plane) enrolOnce(ctx context.Context, e ConfiguredEnvironment) (bool, error) {
+	var env sluice.Environment
+	connected := false
+	err := p.db.View(ctx, func(tx *database.Tx) (err error) {
+		if env, err = tx.EnvironmentByName(e.Name); err != nil {
+			return err
+		}
+		gateways, err := tx.Gateways(env.ID)
+		for _, g := range gateways {
+			connected = connected || g.ServerURL == e.ServerURL && p.status.connected(g.ID)
+		}
+		return err
+	})
+	if err != nil || connected {
+		return connected, err
+	}
+	if err := p.callGateway(ctx, http.MethodGet, e, nil); err != nil {
+		if errors.Is(err, errEnrolled) {
+			return true, nil // it will connect
+		}
+		return false, err
+	}
+	_, token, err := p.newJoinToken(ctx, "system", env.ID, e.Name, e.ServerURL, joinTokenLife)
+	if err != nil {
+		return false, err
+	}
+	body, err := json.Marshal(map[string]string{"token": token.Reveal(), "environment": e.Name})
+	if err != nil {
+		return false, err
+	}
+	if err := p.callGateway(ctx, http.MethodPost, e, body); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// callGateway calls /services/enrolment of the gateway. GET asks whether it
+// waits to be enrolled; POST brings the token. The certificate there is not
+// known yet: this is an address of the own machine, pinned at first contact.
+func (p *Plane) callGateway(ctx context.Context, method string, e ConfiguredEnvironment, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, enrolTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(e.ServerURL, "/")+"/services/enrolment", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	if method == http.MethodPost { // the password goes nowhere before GET found a gateway
+		req.SetBasicAuth(e.Username, e.Password.Reveal())
+		req.Header.Set("Content-Type", "application/json")
+	}
+	transport := &http.Transport{
+		DialContext:       p.o.Dial,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}, // see above
+		DisableKeepAlives: true,
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	if err != nil {
+		return err
+	}
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return nil
+	case http.StatusConflict:
+		return errEnrolled
+	case http.StatusUnauthorized:
+		return errors.New("the gateway refuses the Username and Password of this environment; they must be those of AuthManager in its own file")
+	}
+	return fmt.Errorf("the gateway answered %d: %s", resp.StatusCode, strings.TrimSpace(string(text)))
+}

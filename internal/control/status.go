@@ -1,0 +1,97 @@
+package control
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sluice-api/sluice"
+)
+
+// status is what gateways last said of themselves. It may be used by many
+// goroutines.
+type status struct {
+	now func() time.Time
+
+	mu      sync.Mutex // guards reports and changed
+	reports map[string]sluice.Report
+	changed chan struct{} // closed at the next report, and replaced
+}
+
+func newStatus(now func() time.Time) *status {
+	return &status{now: now, reports: map[string]sluice.Report{}, changed: make(chan struct{})}
+}
+
+// heard takes a report from the bus.
+func (p *Plane) heard(r sluice.Report) {
+	s := p.status
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !r.Connected { // it says only that the gateway went
+		last := s.reports[r.GatewayID]
+		last.GatewayID, last.Connected = r.GatewayID, false
+		r = last
+	}
+	s.reports[r.GatewayID] = r
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// forget drops what a removed gateway said.
+func (s *status) forget(gatewayID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.reports, gatewayID)
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// next returns a channel that is closed at the next report.
+func (s *status) next() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
+// report returns what a gateway last said; the zero Report: nothing yet.
+func (s *status) report(gatewayID string) sluice.Report {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reports[gatewayID]
+}
+
+// connected reports whether a gateway is connected and was heard lately.
+func (s *status) connected(gatewayID string) bool {
+	return s.current(s.report(gatewayID))
+}
+
+func (s *status) current(r sluice.Report) bool {
+	return r.Connected && s.now().Sub(r.HeardAt) < sluice.StaleAfter
+}
+
+// of returns the state of an API on a gateway that shall serve d; nil: nothing.
+func (s *status) of(g sluice.Gateway, apiID string, d *sluice.Deployment) GatewayStatus {
+	r := s.report(g.ID)
+	out := GatewayStatus{Gateway: g, Connected: s.current(r), State: sluice.Pending}
+	var said *sluice.DeploymentReport
+	if i := slices.IndexFunc(r.Deployments, func(d sluice.DeploymentReport) bool { return d.APIID == apiID }); i >= 0 {
+		said = &r.Deployments[i]
+		out.Revision, out.Digest, out.Since, out.Reason = said.Revision, said.Digest, said.Since, said.Reason
+	}
+	switch {
+	case d != nil && d.Skipped != "":
+		return GatewayStatus{Gateway: g, Connected: out.Connected, State: sluice.Skipped, Reason: d.Skipped, Since: d.DeployedAt}
+	case d == nil && said == nil:
+		out.State = sluice.Removed
+	case d == nil:
+		out.Reason = "still served; the gateway has not heard of the removal"
+	case said != nil && said.Digest == d.Digest:
+		out.State = said.State
+	default:
+		out.Since = d.DeployedAt
+	}
+	if !out.Connected && out.State != sluice.Removed && said != nil {
+		out.State, out.Since = sluice.Stale, r.HeardAt
+	}
+	return out
+}

@@ -1,0 +1,139 @@
+package control
+
+import (
+	"context"
+	"slices"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/database"
+)
+
+// Subscribe lets an application of the actor call a published API, within one
+// of the tiers the API offers.
+func (p *Plane) Subscribe(ctx context.Context, applicationID, apiID, tier string) (s sluice.Subscription, err error) {
+	actor, err := allow(ctx, subscribers...)
+	if err != nil {
+		return s, err
+	}
+	err = p.db.Update(ctx, func(tx *database.Tx) error {
+		app, err := ownApplication(tx, actor, applicationID)
+		if err != nil {
+			return err
+		}
+		a, err := tx.API(actor.Organization, apiID)
+		if err != nil {
+			return err
+		}
+		if !visible(&a, actor) {
+			return sluice.Errorf(sluice.NotFound, "api.unknown", "There is no such API.")
+		}
+		if a.State != sluice.Published {
+			return sluice.Errorf(sluice.Forbidden, "subscription.state", "The API is %s; only a published one can be subscribed to.", a.State)
+		}
+		if !slices.Contains(a.Tiers, tier) {
+			return sluice.Errorf(sluice.Forbidden, "subscription.tier", "The API does not offer the tier %q.", tier).At("throttlingPolicy")
+		}
+		s = sluice.Subscription{
+			ID: sluice.NewID(p.now()), Organization: actor.Organization, ApplicationID: app.ID, APIID: a.ID,
+			Tier: tier, State: sluice.Unblocked, CreatedAt: p.now(),
+		}
+		if err := tx.AddSubscription(&s); err != nil {
+			return err
+		}
+		if err := emit(tx, "", sluice.SubscriptionChanged, s.ID, s); err != nil {
+			return err
+		}
+		return audit(ctx, tx, "subscription.create", "subscription", s.ID, app.Name+" to "+a.Name+" "+a.Version, nil, s)
+	})
+	return s, err
+}
+
+// Subscriptions returns a page of the subscriptions of one of the actor's
+// applications, or of all of them to one API.
+func (p *Plane) Subscriptions(ctx context.Context, applicationID, apiID string, page Page) (list []sluice.Subscription, total int, err error) {
+	actor, err := allow(ctx, subscribers...)
+	if err != nil {
+		return nil, 0, err
+	}
+	f := database.SubscriptionFilter{
+		Organization: actor.Organization, ApplicationID: applicationID, APIID: apiID, Offset: page.Offset, Limit: page.limit(),
+	}
+	if !actor.Has() {
+		f.Owner = actor.Name
+	}
+	err = p.db.View(ctx, func(tx *database.Tx) error {
+		if applicationID != "" {
+			if _, err := ownApplication(tx, actor, applicationID); err != nil {
+				return err
+			}
+		}
+		list, total, err = tx.FindSubscriptions(f)
+		return err
+	})
+	return list, total, err
+}
+
+// Subscription returns one subscription of an application of the actor.
+func (p *Plane) Subscription(ctx context.Context, id string) (s sluice.Subscription, err error) {
+	actor, err := allow(ctx, subscribers...)
+	if err != nil {
+		return s, err
+	}
+	err = p.db.View(ctx, func(tx *database.Tx) error {
+		s, err = ownSubscription(tx, actor, id)
+		return err
+	})
+	return s, err
+}
+
+func ownSubscription(tx *database.Tx, actor sluice.Actor, id string) (sluice.Subscription, error) {
+	s, err := tx.Subscription(actor.Organization, id)
+	if err != nil {
+		return s, err
+	}
+	if _, err := ownApplication(tx, actor, s.ApplicationID); err != nil {
+		return sluice.Subscription{}, sluice.Errorf(sluice.NotFound, "subscription.unknown", "There is no such subscription.")
+	}
+	return s, nil
+}
+
+// Unsubscribe ends a subscription, at all gateways.
+func (p *Plane) Unsubscribe(ctx context.Context, id string) error {
+	actor, err := allow(ctx, subscribers...)
+	if err != nil {
+		return err
+	}
+	return p.db.Update(ctx, func(tx *database.Tx) error {
+		s, err := ownSubscription(tx, actor, id)
+		if err != nil {
+			return err
+		}
+		if err := deleteSubscription(tx, s); err != nil {
+			return err
+		}
+		return audit(ctx, tx, "subscription.delete", "subscription", id, "", s, nil)
+	})
+}
+
+func deleteSubscription(tx *database.Tx, s sluice.Subscription) error {
+	if err := tx.DeleteSubscription(s.Organization, s.ID); err != nil {
+		return err
+	}
+	return emit(tx, "", sluice.SubscriptionChanged, s.ID, nil)
+}
+
+// deleteSubscriptions deletes every subscription that the filter finds.
+func deleteSubscriptions(tx *database.Tx, f database.SubscriptionFilter) error {
+	f.Offset, f.Limit = 0, 500
+	for {
+		list, _, err := tx.FindSubscriptions(f)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		for _, s := range list {
+			if err := deleteSubscription(tx, s); err != nil {
+				return err
+			}
+		}
+	}
+}

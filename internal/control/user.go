@@ -1,0 +1,225 @@
+package control
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/database"
+)
+
+// AdministratorName is the name of the first administrator.
+const AdministratorName = "admin"
+
+// Cost of argon2id (RFC 9106 §4, second recommended option scaled to servers).
+const (
+	argonMemory  = 19 * 1024 // KiB
+	argonTime    = 2
+	argonThreads = 1
+	argonKey     = 32
+	argonAtOnce  = 4 // hashes computed at one time: a bound on memory
+)
+
+// EnsureAdministrator makes the first administrator where no administrator
+// exists, and reports whether it did. A temporary password is to be changed at
+// the first login.
+func (p *Plane) EnsureAdministrator(ctx context.Context, password sluice.Secret, temporary bool) (bool, error) {
+	hash, err := p.logins.hash(ctx, password)
+	if err != nil {
+		return false, err
+	}
+	ctx = sluice.WithActor(ctx, sluice.System())
+	made := false
+	err = p.db.Update(ctx, func(tx *database.Tx) error {
+		users, err := tx.Users(sluice.DefaultOrganization)
+		if err != nil {
+			return err
+		}
+		for _, u := range users {
+			for _, r := range u.Roles {
+				if r == sluice.Administrator {
+					return nil
+				}
+			}
+		}
+		made = true
+		u := sluice.User{
+			ID: sluice.NewID(p.now()), Organization: sluice.DefaultOrganization, Name: AdministratorName,
+			Roles:        []sluice.Role{sluice.Administrator, sluice.Creator, sluice.Publisher, sluice.Subscriber},
+			PasswordHash: hash, MustChange: temporary, CreatedAt: p.now(),
+		}
+		if err := tx.AddUser(&u); err != nil {
+			return err
+		}
+		return audit(ctx, tx, "user.create", "user", u.ID, u.Name, nil, u.Roles)
+	})
+	return made, err
+}
+
+// HasAdministrator reports whether the first administrator exists.
+func (p *Plane) HasAdministrator(ctx context.Context) (found bool, err error) {
+	err = p.db.View(ctx, func(tx *database.Tx) error {
+		users, err := tx.Users(sluice.DefaultOrganization)
+		for _, u := range users {
+			found = found || sluice.Actor{Roles: u.Roles}.Has(sluice.Administrator)
+		}
+		return err
+	})
+	return found, err
+}
+
+// Login returns the user with this name and password. An unknown user costs as
+// much time as a known one; after some failures of one name from one address
+// the next tries are refused for a while, never for good.
+func (p *Plane) Login(ctx context.Context, name string, password sluice.Secret) (sluice.User, error) {
+	who := name + "\x00" + sluice.ActorFrom(ctx).Address
+	if wait := p.logins.wait(who); wait > 0 {
+		return sluice.User{}, sluice.Errorf(sluice.TooMany, "login.slow", "Too many failed logins; try again in %d seconds.", int(wait.Seconds())+1)
+	}
+	var u sluice.User
+	err := p.db.View(ctx, func(tx *database.Tx) (err error) {
+		u, err = tx.UserByName(sluice.DefaultOrganization, name)
+		return err
+	})
+	if err != nil && !sluice.IsNotFound(err) {
+		return sluice.User{}, err
+	}
+	ok, checkErr := p.logins.check(ctx, password, u.PasswordHash)
+	if checkErr != nil {
+		return sluice.User{}, checkErr
+	}
+	if err != nil || !ok {
+		p.logins.failed(who)
+		return sluice.User{}, sluice.Errorf(sluice.Unauthenticated, "login", "The user name or the password is wrong.")
+	}
+	p.logins.succeeded(who)
+	return u, nil
+}
+
+// logins checks passwords, a few at a time, and remembers who failed. It may be
+// used by many goroutines.
+type logins struct {
+	now   func() time.Time
+	slots chan struct{}
+
+	mu    sync.Mutex // guards tries
+	tries map[string]*try
+}
+
+// try counts the failures of one name from one address.
+type try struct {
+	failures int
+	until    time.Time // no try before
+}
+
+const (
+	maxTries    = 10000 // names and addresses remembered
+	freeTries   = 5     // failures without a pause
+	longestWait = time.Minute
+)
+
+func newLogins(now func() time.Time) *logins {
+	return &logins{now: now, slots: make(chan struct{}, argonAtOnce), tries: map[string]*try{}}
+}
+
+// wait returns how long who must wait before the next try.
+func (l *logins) wait(who string) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t := l.tries[who]; t != nil {
+		return t.until.Sub(l.now())
+	}
+	return 0
+}
+
+func (l *logins) failed(who string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tries[who]
+	if t == nil {
+		if len(l.tries) >= maxTries { // forget those whose pause is over
+			for k, old := range l.tries {
+				if old.until.Before(l.now()) {
+					delete(l.tries, k)
+				}
+			}
+		}
+		t = &try{}
+		l.tries[who] = t
+	}
+	t.failures++
+	if over := t.failures - freeTries; over > 0 {
+		t.until = l.now().Add(min(longestWait, time.Second<<min(over-1, 6)))
+	}
+}
+
+func (l *logins) succeeded(who string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.tries, who)
+}
+
+// take waits for one of the few places in which a hash may be computed.
+func (l *logins) take(ctx context.Context) (release func(), err error) {
+	select {
+	case l.slots <- struct{}{}:
+		return func() { <-l.slots }, nil
+	case <-ctx.Done():
+		return nil, sluice.Errorf(sluice.Unavailable, "login.busy", "Too many logins at once; try again.")
+	}
+}
+
+// hash returns the form in which a password is stored.
+func (l *logins) hash(ctx context.Context, password sluice.Secret) (string, error) {
+	release, err := l.take(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	salt := make([]byte, 16)
+	_, _ = rand.Read(salt) // never fails
+	sum := argon2.IDKey([]byte(password.Reveal()), salt, argonTime, argonMemory, argonThreads, argonKey)
+	enc := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonThreads,
+		enc.EncodeToString(salt), enc.EncodeToString(sum)), nil
+}
+
+// check compares a password with a stored hash. With no hash it takes as long
+// and reports false.
+func (l *logins) check(ctx context.Context, password sluice.Secret, hash string) (bool, error) {
+	release, err := l.take(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	known := hash != ""
+	if !known {
+		hash = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	}
+	parts := strings.Split(hash, "$")
+	var version, memory, passes, threads int
+	if len(parts) != 6 || parts[1] != "argon2id" {
+		return false, fmt.Errorf("stored password hash is of an unknown form")
+	}
+	if _, err := fmt.Sscanf(parts[2]+" "+parts[3], "v=%d m=%d,t=%d,p=%d", &version, &memory, &passes, &threads); err != nil {
+		return false, fmt.Errorf("stored password hash: %w", err)
+	}
+	salt, err := base64.RawStdEncoding.DecodeString(parts[4])
+	if err != nil {
+		return false, fmt.Errorf("stored password hash: %w", err)
+	}
+	want, err := base64.RawStdEncoding.DecodeString(parts[5])
+	if err != nil {
+		return false, fmt.Errorf("stored password hash: %w", err)
+	}
+	got := argon2.IDKey([]byte(password.Reveal()), salt, uint32(passes), uint32(memory), uint8(threads), uint32(len(want)))
+	return subtle.ConstantTimeCompare(got, want) == 1 && known, nil
+}

@@ -1,0 +1,101 @@
+package database
+
+import (
+	"time"
+
+	"github.com/sluice-api/sluice"
+)
+
+const accessTokenColumns = `id, hash, name, user_id, client_id, scopes, created_at, expires_at`
+
+func accessTokenFields(t *sluice.AccessToken) []any {
+	return []any{&t.ID, &t.Hash, &t.Name, &t.UserID, &t.ClientID, asJSON(&t.Scopes), (*instant)(&t.CreatedAt), (*instant)(&t.ExpiresAt)}
+}
+
+// AddAccessToken stores a new access token of an existing user.
+func (tx *Tx) AddAccessToken(t *sluice.AccessToken) error {
+	return tx.add(`insert into access_tokens (`+accessTokenColumns+`) values ($1, $2, $3, $4, $5, $6, $7, $8)`, accessTokenFields(t)...)
+}
+
+// AccessTokenByHash returns the token with the hash, also where it has expired.
+func (tx *Tx) AccessTokenByHash(hash string) (sluice.AccessToken, error) {
+	return one(tx, "token", accessTokenFields, `select `+accessTokenColumns+` from access_tokens where hash = $1`, hash)
+}
+
+// AccessTokens returns a user's tokens, the newest first, expired ones included.
+func (tx *Tx) AccessTokens(userID string) ([]sluice.AccessToken, error) {
+	return query(tx, accessTokenFields, `select `+accessTokenColumns+` from access_tokens where user_id = $1 order by created_at desc, id desc`, userID)
+}
+
+// DeleteAccessToken deletes a token of a user.
+func (tx *Tx) DeleteAccessToken(userID, id string) error {
+	return tx.change("token", `delete from access_tokens where user_id = $1 and id = $2`, userID, id)
+}
+
+// DeleteAccessTokenByHash deletes the token with the hash and reports whether
+// there was one.
+func (tx *Tx) DeleteAccessTokenByHash(hash string) (found bool, err error) {
+	n, err := tx.exec(`delete from access_tokens where hash = $1`, hash)
+	return n > 0, err
+}
+
+// DeleteExpiredTokens deletes the access tokens that have expired at now.
+func (tx *Tx) DeleteExpiredTokens(now time.Time) error {
+	_, err := tx.exec(`delete from access_tokens where expires_at <= $1`, instant(now))
+	return err
+}
+
+const managementClientColumns = `id, organization, user_id, name, callback_url, grants, secret_hashes, created_at`
+
+func managementClientFields(c *sluice.ManagementClient) []any {
+	return []any{
+		&c.ID, &c.Organization, &c.UserID, &c.Name, &c.CallbackURL, asJSON(&c.Grants), asJSON(&c.SecretHashes), (*instant)(&c.CreatedAt),
+	}
+}
+
+// ManagementClient returns the management client with the client id.
+func (tx *Tx) ManagementClient(id string) (sluice.ManagementClient, error) {
+	return one(tx, "client", managementClientFields, `select `+managementClientColumns+` from management_clients where id = $1`, id)
+}
+
+// ManagementClientByName returns the management client of a user with the name.
+func (tx *Tx) ManagementClientByName(userID, name string) (sluice.ManagementClient, error) {
+	return one(tx, "client", managementClientFields, `select `+managementClientColumns+` from management_clients where user_id = $1 and name = $2`, userID, name)
+}
+
+// PutManagementClient stores a management client, in place of the one with its id
+// that may be there; Conflict "client.exists" where its user has another one of
+// that name.
+func (tx *Tx) PutManagementClient(c *sluice.ManagementClient) error {
+	return tx.add(`insert into management_clients (`+managementClientColumns+`) values ($1, $2, $3, $4, $5, $6, $7, $8)
+		on conflict (id) do update set organization = excluded.organization, user_id = excluded.user_id, name = excluded.name,
+			callback_url = excluded.callback_url, grants = excluded.grants, secret_hashes = excluded.secret_hashes, created_at = excluded.created_at`,
+		managementClientFields(c)...)
+}
+
+const revocationColumns = `id, kind, subject, before, created_at, expires_at`
+
+func revocationFields(r *sluice.Revocation) []any {
+	return []any{&r.ID, &r.Kind, &r.Subject, (*instant)(&r.Before), (*instant)(&r.CreatedAt), (*instant)(&r.ExpiresAt)}
+}
+
+// AddRevocation stores a new revocation.
+func (tx *Tx) AddRevocation(r *sluice.Revocation) error {
+	return tx.add(`insert into revocations (`+revocationColumns+`) values ($1, $2, $3, $4, $5, $6)`, revocationFields(r)...)
+}
+
+// Revocations returns the revocations that have not expired at now, the oldest
+// first.
+func (tx *Tx) Revocations(now time.Time) ([]sluice.Revocation, error) {
+	return query(tx, revocationFields, `select `+revocationColumns+` from revocations where expires_at > $1 order by created_at, id`, instant(now))
+}
+
+// ExpiredRevocations returns the revocations that have expired at now.
+func (tx *Tx) ExpiredRevocations(now time.Time) ([]sluice.Revocation, error) {
+	return query(tx, revocationFields, `select `+revocationColumns+` from revocations where expires_at <= $1 order by created_at, id`, instant(now))
+}
+
+// DeleteRevocation deletes a revocation.
+func (tx *Tx) DeleteRevocation(id string) error {
+	return tx.change("revocation", `delete from revocations where id = $1`, id)
+}

@@ -1,0 +1,72 @@
+// Package distribution carries the state of each environment from the control
+// plane to its gateways, and what gateways say of themselves back. It is the
+// only package that knows NATS, and it uses core NATS alone: the database is
+// the truth, the bus carries copies of it, and nothing depends on a message
+// having arrived.
+//
+// A state is a set of items, each an encoded artifact under an id ([Snapshot]).
+// The control plane's end ([Bus]) signs its root and publishes every change;
+// the gateway's end ([Follower]) takes a change only where its own recomputed
+// root equals the signed one, keeps a verified copy on disk, and catches up by
+// pages whenever it finds itself behind. A gateway gets its key pair, and what
+// it trusts, by [Join].
+//
+// What an item means is the business of package artifact; what is done with it
+// that of package gateway. To add a message: its form in message.go, its
+// subject in subjects.go, and a file for both ends of it, as status.go is for
+// heartbeats.
+package distribution
+
+import (
+	"context"
+	"crypto/ed25519"
+	"log/slog"
+	"time"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/artifact"
+)
+
+// Item is one encoded artifact in the state of an environment.
+type Item struct {
+	ID     string
+	Digest artifact.Digest // of Body
+	Body   []byte          // at most artifact.MaxSize
+}
+
+// Change is one generation of one environment. An id is in Put or in Remove,
+// once.
+type Change struct {
+	EnvironmentID string
+	Epoch         int64
+	Generation    int64
+	Put           []Item
+	Remove        []string
+}
+
+// Snapshot is the whole state of one environment at one generation.
+type Snapshot struct {
+	EnvironmentID string
+	Epoch         int64
+	Generation    int64
+	Items         map[string][]byte // item id → artifact bytes
+}
+
+// Update is what a Follower hands to its gateway, verified.
+type Update struct {
+	Epoch      int64
+	Generation int64
+	Complete   bool // what is not in Put is gone
+	Put        []Item
+	Remove     []string
+}
+
+// Options are what a Bus needs. All but Log and Now are required.
+type Options struct {
+	Signer   ed25519.PrivateKey                                                 // signs states
+	Snapshot func(ctx context.Context, environmentID string) (Snapshot, error)  // all items, from one database snapshot
+	Gateway  func(ctx context.Context, publicKey string) (sluice.Gateway, bool) // enrolled? asked at each connection
+	Report   func(sluice.Report)                                                // what a gateway says of itself, in order per gateway; Connected is false when it went
+	Log      *slog.Logger                                                       // nil: nothing is logged
+	Now      func() time.Time                                                   // nil: time.Now
+}

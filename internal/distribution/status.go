@@ -1,0 +1,186 @@
+package distribution
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/artifact"
+)
+
+// heard is what the control plane has heard of one connected gateway.
+type heard struct {
+	report      sluice.Report
+	deployments artifact.Digest // of the report's list
+}
+
+// listen turns heartbeats, and the ends of connections, into reports and
+// answers the heartbeats, until ctx ends.
+func (b *Bus) listen(ctx context.Context, control *nats.Conn, heartbeats <-chan *nats.Msg) {
+	known := make(map[string]*heard)
+	var loading sync.WaitGroup
+	defer loading.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m := <-heartbeats:
+			environmentID, list, err := b.hear(m, known)
+			if err != nil {
+				b.o.Log.WarnContext(ctx, "heartbeat of a gateway could not be used", "subject", m.Subject, "err", err)
+				continue
+			}
+			e := b.environment(environmentID)
+			if v := e.current.Load(); v != nil {
+				b.answerHeartbeat(control, m, v, list)
+				continue
+			}
+			loading.Go(func() { // other gateways need not wait for the database
+				v, err := b.view(ctx, e)
+				if err != nil {
+					if !e.unread.Swap(true) {
+						b.o.Log.ErrorContext(ctx, "gateways cannot be told their state", "err", err)
+					}
+					return
+				}
+				b.answerHeartbeat(control, m, v, list)
+			})
+		case id := <-b.gone:
+			h := known[id]
+			if _, back := b.tunnels.live(id); back || h == nil {
+				continue
+			}
+			delete(known, id)
+			h.report.Connected = false
+			b.o.Log.InfoContext(ctx, "gateway disconnected", "gateway_id", id)
+			b.o.Report(h.report)
+		}
+	}
+}
+
+// hear reports one heartbeat, and returns the digest of the list of deployments
+// that is known of the gateway.
+func (b *Bus) hear(m *nats.Msg, known map[string]*heard) (environmentID string, deployments artifact.Digest, err error) {
+	environmentID, gatewayID, ok := sender(m.Subject)
+	if !ok {
+		return "", deployments, errMessage
+	}
+	r, err := b.framer.open(m.Data)
+	if err != nil {
+		return "", deployments, err
+	}
+	beat, err := readHeartbeat(r)
+	if err != nil {
+		return "", deployments, err
+	}
+	if _, live := b.tunnels.live(gatewayID); !live {
+		return environmentID, deployments, nil // it was on its way when the gateway went
+	}
+	h := known[gatewayID]
+	if h == nil {
+		h = new(heard)
+		known[gatewayID] = h
+	}
+	if len(beat.list) > 0 {
+		var list []sluice.DeploymentReport
+		if err := json.Unmarshal(beat.list, &list); err != nil {
+			return "", deployments, fmt.Errorf("deployments: %w", err)
+		}
+		h.report.Deployments, h.deployments = list, artifact.DigestOf(beat.list)
+	}
+	if h.deployments == beat.deployments { // else the answer makes the gateway send its list
+		h.report = sluice.Report{
+			GatewayID: gatewayID, HeardAt: b.o.Now(), Connected: true,
+			Epoch: beat.epoch, Generation: beat.generation, Version: beat.version, Deployments: h.report.Deployments,
+		}
+		if beat.root != (artifact.Digest{}) {
+			h.report.Root = beat.root.String()
+		}
+		b.o.Report(h.report)
+	}
+	return environmentID, h.deployments, nil
+}
+
+// answerHeartbeat says which state there is to have, signed now: a bus that
+// holds changes back cannot make an old state pass for the current one.
+func (b *Bus) answerHeartbeat(control *nats.Conn, m *nats.Msg, v *view, deployments artifact.Digest) {
+	a := answer{signed: b.signed(v), deployments: deployments}
+	b.reply(control, m, a.append(nil))
+}
+
+// beat makes the local copy safe and then says how this gateway stands: what it
+// reports to serve survives a restart. It is the only place that reports.
+func (r *following) beat() error {
+	r.copy.sync()
+	r.noteCopy()
+	if r.session == nil {
+		return nil
+	}
+	deployments := r.f.o.Reports()
+	if deployments == nil {
+		deployments = []sluice.DeploymentReport{}
+	}
+	list, err := json.Marshal(deployments)
+	if err != nil {
+		return fmt.Errorf("heartbeat: %w", err)
+	}
+	signed := &r.replica.signed
+	h := heartbeat{
+		epoch: signed.epoch, generation: signed.generation, root: signed.root,
+		version: r.f.o.Version, deployments: artifact.DigestOf(list),
+	}
+	r.sent, r.omitted = h.deployments, h.deployments == r.acked
+	if !r.omitted {
+		h.list = list
+	}
+	message, ok := r.f.framer.frame(h.append(nil))
+	if !ok {
+		return fmt.Errorf("heartbeat: the states of %d deployments are too large to be sent", len(deployments))
+	}
+	subject := gatewaySubject(r.f.o.EnvironmentID, r.f.o.GatewayID, statusSubject)
+	if err := r.session.conn.PublishRequest(subject, r.session.inbox, message); err != nil {
+		return nil // the session is ending, and says why
+	}
+	return nil
+}
+
+// answer takes the answer to a heartbeat.
+func (r *following) answer(m *nats.Msg) error {
+	fields, err := r.f.framer.open(m.Data)
+	if err != nil {
+		return fmt.Errorf("answer to a heartbeat: %w", err)
+	}
+	a, err := readAnswer(fields)
+	if err != nil {
+		return fmt.Errorf("answer to a heartbeat: %w", err)
+	}
+	if err := r.replica.heard(&a.signed); err != nil {
+		return fmt.Errorf("answer to a heartbeat: %w", err)
+	}
+	if a.signed.time.Before(r.answered.Add(-clockSlack)) {
+		return fmt.Errorf("answer to a heartbeat: it was signed at %s, long before an earlier one", a.signed.time)
+	}
+	r.answered = a.signed.time
+	if r.acked = a.deployments; r.omitted && r.acked != r.sent {
+		r.f.Report()
+	}
+	now, here := r.f.o.Now(), &r.replica.signed
+	r.f.set(func(s *followerState) {
+		if s.since.IsZero() || now.Sub(s.heard) > sluice.StaleAfter {
+			s.since = now
+		}
+		s.heard, s.skew, s.linkErr = now, a.signed.time.Sub(now), nil
+		if a.signed.epoch == here.epoch && a.signed.generation == here.generation && a.signed.root == here.root {
+			s.fromCopy, s.stateErr = false, nil
+		}
+	})
+	if here.newerThan(&a.signed) && a.signed.time.Sub(here.time) > sluice.StaleAfter {
+		return fmt.Errorf("the control plane is at epoch %d generation %d, before epoch %d generation %d of this gateway; was it restored from a backup without a new epoch?",
+			a.signed.epoch, a.signed.generation, here.epoch, here.generation)
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+package gateway
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/sluice-api/sluice/internal/policy"
+)
+
+const traceField = "X-Trace-Id"
+
+// newTraceID returns a random id. It need not be hard to guess.
+func newTraceID() (t policy.TraceID) {
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:8], rand.Uint64())
+	binary.LittleEndian.PutUint64(b[8:], rand.Uint64())
+	hex.Encode(t[:], b[:])
+	return t
+}
+
+func addTraceID(x *policy.Exchange) {
+	f := &x.Response.Fields
+	*f = append(*f, policy.Field{Name: x.Copy(traceField), Value: append(x.Alloc(len(x.TraceID)), x.TraceID[:]...)})
+}
+
+// refuse makes f the answer of x. Fields that are there already stay: Allow, for
+// one, depends on the resource.
+func refuse(x *policy.Exchange, f *policy.Fault) {
+	x.Fault = f
+	fields := &x.Response.Fields
+	x.AddField(fields, "Content-Type", "application/json; charset=utf-8")
+	if challenge := f.Challenge(x.Caller.Token != nil); challenge != "" {
+		x.AddField(fields, "WWW-Authenticate", challenge)
+	}
+	if f.RetryAfter > 0 {
+		x.AddField(fields, "Retry-After", strconv.Itoa(f.RetryAfter))
+	}
+	x.Answer(f.Status, f.AppendJSON(x.Alloc(512), x.TraceID))
+}
+
+// recover, deferred, turns a panic into an answer for this call alone.
+func (g *Gateway) recover(ctx context.Context, x *policy.Exchange) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	g.log.ErrorContext(ctx, "panic while serving a call", slog.Any("panic", p),
+		slog.String("trace_id", x.TraceID.String()), slog.String("stack", string(debug.Stack())))
+	if x.Response.Body != nil {
+		_ = x.Response.Body.Close() // whatever it was, it is not the answer
+	}
+	x.Response = policy.Response{Fields: x.Response.Fields[:0]}
+	refuse(x, policy.InternalError)
+	addTraceID(x)
+}

@@ -1,0 +1,76 @@
+package http2
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// requestBody is the body of a request. A transport may still read it while the
+// answer is written; once the handler has ended it finds nothing more.
+type requestBody struct {
+	r       *http.Request
+	control *http.ResponseController
+
+	mu      sync.Mutex // guards what follows, and keeps deadlines from falling on the next request
+	started bool       // somebody has read
+	whole   bool       // and came to the end
+	ended   bool       // nobody may read any more
+}
+
+// Read implements io.Reader. It fails where the client sends nothing for a
+// while.
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	if b.ended {
+		b.mu.Unlock()
+		return 0, http.ErrBodyReadAfterClose
+	}
+	b.started = true
+	b.setDeadline(time.Now().Add(progressTimeout))
+	b.mu.Unlock()
+
+	n, err := b.r.Body.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.mu.Lock()
+		if b.whole = true; !b.ended {
+			b.setDeadline(time.Time{}) // net/http goes on reading, to hear when the client goes
+		}
+		b.mu.Unlock()
+	}
+	return n, err
+}
+
+// settle prepares for the answer. In HTTP/1.1 net/http drops what nobody has
+// read of the body before it writes a header, and closes where it cannot. While
+// a transport is reading that must not be: then both directions go on, and the
+// connection ends with the answer, since nobody knows where the body will be.
+func (b *requestBody) settle(header http.Header) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.r.ProtoMajor != 1:
+	case !b.started:
+		b.ended = true
+	case !b.whole:
+		_ = b.control.EnableFullDuplex() // every HTTP/1.1 response of net/http can
+		header.Set("Connection", "close")
+	}
+}
+
+// end ends all reading, that under way too.
+func (b *requestBody) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.started && !b.whole && !b.ended {
+		b.setDeadline(time.Unix(1, 0))
+	}
+	b.ended = true
+}
+
+// setDeadline is called with mu held, before the handler has ended.
+func (b *requestBody) setDeadline(t time.Time) {
+	_ = b.control.SetReadDeadline(t) // a connection that has no deadlines has to do without
+}

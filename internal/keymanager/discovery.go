@@ -1,0 +1,38 @@
+package keymanager
+
+import (
+	"context"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+	"github.com/zitadel/oidc/v3/pkg/op"
+)
+
+// Discovery returns the metadata of RFC 8414, which OpenID Connect shares. It
+// names what works and nothing else; what has no values is left out (§3.2).
+func (p *provider) Discovery(context.Context, *op.Request[struct{}]) (*op.Response, error) {
+	origin := p.s.issuer.Scheme + "://" + p.s.issuer.Host
+	methods := []oidc.AuthMethod{oidc.AuthMethodBasic, oidc.AuthMethodPost}
+	return op.NewResponse(&oidc.DiscoveryConfiguration{
+		Issuer:                                 p.s.o.Issuer,
+		TokenEndpoint:                          origin + pathToken,
+		RevocationEndpoint:                     origin + pathRevoke,
+		IntrospectionEndpoint:                  origin + pathIntrospect,
+		JwksURI:                                origin + pathKeys,
+		GrantTypesSupported:                    p.s.grants(),
+		TokenEndpointAuthMethodsSupported:      methods,
+		RevocationEndpointAuthMethodsSupported: methods,
+		IntrospectionEndpointAuthMethodsSupported: methods,
+	}), nil
+}
+
+// Keys returns the public keys that access tokens are signed with (RFC 7517).
+func (p *provider) Keys(context.Context, *op.Request[struct{}]) (*op.Response, error) {
+	var set jose.JSONWebKeySet
+	for _, key := range p.s.signer.trust.Keys {
+		set.Keys = append(set.Keys, jose.JSONWebKey{
+			Key: p.s.signer.public[key.ID], KeyID: key.ID, Algorithm: key.Algorithm, Use: "sig",
+		})
+	}
+	return op.NewResponse(set), nil
+}

@@ -1,0 +1,125 @@
+package keymanager
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/database"
+	httphelper "github.com/zitadel/oidc/v3/pkg/http"
+	"github.com/zitadel/oidc/v3/pkg/op"
+)
+
+// managementTTL is how long a token of a management login is valid.
+const managementTTL = time.Hour
+
+// passwordHandler serves the password grant (RFC 6749 §4.3). RFC 9700 §2.4
+// forbids it, so the library has none; here it is a box to be ticked for a
+// consumer key, and a setting for management clients.
+func (s *Server) passwordHandler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		client, err := s.authenticate(r.Context())
+		if err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		token, err := s.password(r.Context(), client, r.PostForm)
+		if err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		httphelper.MarshalJSON(w, token.response())
+	})
+}
+
+func (s *Server) password(ctx context.Context, client op.Client, form url.Values) (issued, error) {
+	if manager, ok := client.(*managementClient); ok {
+		return s.managementLogin(ctx, manager.client, form)
+	}
+	if !s.o.PasswordGrant {
+		return issued{}, unsupportedGrantType()
+	}
+	a, err := s.admit(client, sluice.GrantPassword)
+	if err != nil {
+		return issued{}, err
+	}
+	requested, err := parseScopes(form.Get("scope"))
+	if err != nil {
+		return issued{}, err
+	}
+	user, err := s.login(ctx, a.key.Organization, form)
+	if err != nil {
+		return issued{}, err
+	}
+	token, err := s.issue(ctx, a, &user, requested, 0)
+	if err != nil {
+		return issued{}, err
+	}
+	err = s.db.Update(ctx, func(tx *database.Tx) error {
+		return auditToken(ctx, tx, "token.issue", user, token.id)
+	})
+	return token, err
+}
+
+// managementLogin gives a management client an opaque token for the management
+// API. The user's roles say what it may do; scopes that they do not give are
+// dropped.
+func (s *Server) managementLogin(ctx context.Context, client sluice.ManagementClient, form url.Values) (issued, error) {
+	if !s.o.LegacyLogin || !slices.Contains(client.Grants, sluice.GrantPassword) {
+		return issued{}, unauthorizedClient("Management logins by password are off. Make a token with `sluice token create` and use it: `apictl login ENV --token TOKEN`.")
+	}
+	requested, err := parseScopes(form.Get("scope"))
+	if err != nil {
+		return issued{}, err
+	}
+	user, err := s.login(ctx, client.Organization, form)
+	if err != nil {
+		return issued{}, err
+	}
+	earned := s.o.ManagementScopes(user.Roles)
+	scopes := slices.DeleteFunc(requested, func(scope string) bool { return !slices.Contains(earned, scope) })
+	if len(scopes) == 0 {
+		scopes = []string{defaultScope}
+	}
+	now := s.now()
+	token := issued{id: sluice.NewID(now), token: sluice.NewSecret(), ttl: managementTTL, scopes: scopes}
+	err = s.db.Update(ctx, func(tx *database.Tx) error {
+		// Whoever adds sees to it that the expired ones go, so that they stay few.
+		if err := tx.DeleteExpiredTokens(now); err != nil {
+			return err
+		}
+		err := tx.AddAccessToken(&sluice.AccessToken{
+			ID: token.id, Hash: token.token.Hash(), UserID: user.ID, ClientID: client.ID,
+			Scopes: scopes, CreatedAt: now, ExpiresAt: now.Add(managementTTL),
+		})
+		if err != nil {
+			return err
+		}
+		return auditToken(ctx, tx, "token.issue", user, token.id)
+	})
+	return token, err
+}
+
+// login checks the user's password. Unknown users, those of other organizations
+// and wrong passwords get one answer.
+func (s *Server) login(ctx context.Context, organization string, form url.Values) (sluice.User, error) {
+	name, password := form.Get("username"), sluice.Secret(form.Get("password"))
+	if name == "" || password == "" {
+		return sluice.User{}, invalidRequest("username and password are needed.")
+	}
+	c := callOf(ctx)
+	ctx = sluice.WithActor(ctx, sluice.Actor{Client: c.credentials.id, Address: c.address, TraceID: c.trace})
+	user, err := s.o.Login(ctx, name, password)
+	switch {
+	case err != nil && sluice.KindOf(err) != sluice.Unauthenticated:
+		return sluice.User{}, err
+	case err != nil || user.Organization != organization:
+		return sluice.User{}, invalidGrant("The user name or the password is wrong.")
+	case user.MustChange:
+		return sluice.User{}, invalidGrant("The password is temporary. Change it in a portal first.")
+	}
+	return user, nil
+}

@@ -1,0 +1,74 @@
+package keymanager
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-api/sluice"
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+	"github.com/zitadel/oidc/v3/pkg/op"
+)
+
+// Introspect tells a client about a token of its own (RFC 7662). Of any other it
+// learns that the token is not active, and nothing else.
+func (p *provider) Introspect(ctx context.Context, r *op.Request[op.IntrospectionRequest]) (*op.Response, error) {
+	client, err := p.s.authenticate(ctx)
+	if err != nil {
+		return nil, p.s.refused(ctx, err)
+	}
+	answer, err := p.s.introspect(ctx, client.GetID(), sluice.Secret(r.Data.Token))
+	if err != nil {
+		return nil, p.s.refused(ctx, err)
+	}
+	return op.NewResponse(answer), nil
+}
+
+func (s *Server) introspect(ctx context.Context, clientID string, token sluice.Secret) (*oidc.IntrospectionResponse, error) {
+	if c, ok := s.signer.verify(token.Reveal()); ok {
+		return s.introspectSigned(ctx, clientID, c)
+	}
+	found, user, err := s.opaqueToken(ctx, clientID, token.Hash())
+	if err != nil || found.ID == "" || !s.now().Before(found.ExpiresAt) {
+		return &oidc.IntrospectionResponse{}, err
+	}
+	return &oidc.IntrospectionResponse{
+		Active: true, TokenType: oidc.BearerToken, ClientID: clientID, Scope: found.Scopes,
+		Subject: user.Name, Username: user.Name,
+		IssuedAt: oidc.FromTime(found.CreatedAt), Expiration: oidc.FromTime(found.ExpiresAt),
+	}, nil
+}
+
+func (s *Server) introspectSigned(ctx context.Context, clientID string, c claims) (*oidc.IntrospectionResponse, error) {
+	if c.ClientID != clientID || s.now().Unix() >= c.Expires {
+		return &oidc.IntrospectionResponse{}, nil
+	}
+	revocations, err := s.revocations(ctx)
+	if err != nil || slices.ContainsFunc(revocations, c.revokedBy) {
+		return &oidc.IntrospectionResponse{}, err
+	}
+	answer := &oidc.IntrospectionResponse{
+		Active: true, TokenType: oidc.BearerToken, ClientID: c.ClientID, Scope: strings.Fields(c.Scope),
+		Subject: c.Subject, Audience: oidc.Audience{c.Audience}, Issuer: c.Issuer, JWTID: c.ID,
+		IssuedAt: oidc.Time(c.IssuedAt), NotBefore: oidc.Time(c.NotBefore), Expiration: oidc.Time(c.Expires),
+	}
+	if c.Kind == userToken {
+		answer.Username = c.Subject
+	}
+	return answer, nil
+}
+
+// revokedBy reports whether r ends the token with these claims.
+func (c claims) revokedBy(r sluice.Revocation) bool {
+	issuedBefore := !time.Unix(c.IssuedAt, 0).After(r.Before)
+	switch r.Kind {
+	case sluice.RevokedToken:
+		return r.Subject == c.ID
+	case sluice.RevokedConsumerKey:
+		return r.Subject == c.ClientID && issuedBefore
+	case sluice.RevokedUser:
+		return r.Subject == c.Subject && c.Kind == userToken && issuedBefore
+	}
+	return false
+}

@@ -1,0 +1,118 @@
+package keymanager
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/database"
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+	"github.com/zitadel/oidc/v3/pkg/op"
+)
+
+// clockLeeway is the most by which a gateway may take a token after it expired;
+// a revocation must outlive that.
+const clockLeeway = time.Minute
+
+// Revocation ends a token of the calling client (RFC 7009). A token that is
+// unknown, foreign or over gets the same answer and nothing happens.
+func (p *provider) Revocation(ctx context.Context, r *op.ClientRequest[oidc.RevocationRequest]) (*op.Response, error) {
+	if err := p.s.revoke(ctx, r.Client.GetID(), sluice.Secret(r.Data.Token)); err != nil {
+		return nil, p.s.refused(ctx, err)
+	}
+	return op.NewResponse(nil), nil
+}
+
+// revoke ends the token if it is the client's. When it returns nil the
+// revocation is on disk, and on its way to the gateways where it concerns them.
+func (s *Server) revoke(ctx context.Context, clientID string, token sluice.Secret) error {
+	if c, ok := s.signer.verify(token.Reveal()); ok {
+		return s.revokeSigned(ctx, clientID, c)
+	}
+	return s.revokeOpaque(ctx, clientID, token.Hash())
+}
+
+// revokeSigned ends an access token that gateways take.
+func (s *Server) revokeSigned(ctx context.Context, clientID string, c claims) error {
+	now := s.now()
+	until := time.Unix(c.Expires, 0).UTC().Add(clockLeeway)
+	if c.ClientID != clientID || !now.Before(until) {
+		return nil
+	}
+	// The token's id is the revocation's too: a token is revoked once, however
+	// often its client asks.
+	revocation := sluice.Revocation{ID: c.ID, Kind: sluice.RevokedToken, Subject: c.ID, CreatedAt: now, ExpiresAt: until}
+	body, err := json.Marshal(revocation)
+	if err != nil {
+		return err
+	}
+	err = s.db.Update(ctx, func(tx *database.Tx) error {
+		key, err := tx.ConsumerKey(clientID)
+		if err != nil {
+			return err
+		}
+		if err := tx.AddRevocation(&revocation); err != nil {
+			return err
+		}
+		if err := tx.Emit(sluice.Event{Kind: sluice.RevocationAdded, Subject: revocation.ID, Body: body}); err != nil {
+			return err
+		}
+		return auditToken(ctx, tx, "token.revoke", sluice.User{Organization: key.Organization}, c.ID)
+	})
+	if err == nil {
+		return nil
+	}
+	revocations, readErr := s.revocations(ctx)
+	if readErr == nil && slices.ContainsFunc(revocations, func(r sluice.Revocation) bool { return r.ID == revocation.ID }) {
+		return nil
+	}
+	return err
+}
+
+// revokeOpaque ends a token for the management API.
+func (s *Server) revokeOpaque(ctx context.Context, clientID, hash string) error {
+	token, user, err := s.opaqueToken(ctx, clientID, hash)
+	if err != nil || token.ID == "" {
+		return err
+	}
+	return s.db.Update(ctx, func(tx *database.Tx) error {
+		found, err := tx.DeleteAccessTokenByHash(hash)
+		if err != nil || !found {
+			return err
+		}
+		return auditToken(ctx, tx, "token.revoke", user, token.ID)
+	})
+}
+
+// opaqueToken returns the client's token of that hash and its user; a zero token
+// where there is none, or where it is of somebody else.
+func (s *Server) opaqueToken(ctx context.Context, clientID, hash string) (token sluice.AccessToken, user sluice.User, err error) {
+	err = s.db.View(ctx, func(tx *database.Tx) error {
+		client, err := tx.ManagementClient(clientID)
+		if err != nil {
+			return err
+		}
+		found, err := tx.AccessTokenByHash(hash)
+		if err != nil || found.ClientID != clientID {
+			return err
+		}
+		token = found
+		user, err = tx.User(client.Organization, found.UserID)
+		return err
+	})
+	if sluice.IsNotFound(err) {
+		return sluice.AccessToken{}, sluice.User{}, nil
+	}
+	return token, user, err
+}
+
+// revocations returns those in force.
+func (s *Server) revocations(ctx context.Context) (list []sluice.Revocation, err error) {
+	err = s.db.View(ctx, func(tx *database.Tx) error {
+		list, err = tx.Revocations(s.now())
+		return err
+	})
+	return list, err
+}

@@ -1,0 +1,104 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sluice-api/sluice/internal/policy"
+)
+
+// TestFaults holds the table of the contract: each fault with its status, code
+// and message.
+func TestFaults(t *testing.T) {
+	for _, tc := range []struct {
+		fault   *policy.Fault
+		status  int
+		code    string
+		message string
+	}{
+		{policy.BadRequest, 400, "400", "Bad Request"},
+		{policy.IncompletePayload, 400, "102511", "Incomplete payload"},
+		{policy.TransportForbidden, 403, "403", "Forbidden"},
+		{policy.UnknownAPI, 404, "404", "Not Found"},
+		{policy.UnknownResource, 404, "404", "Not Found"},
+		{policy.MethodNotAllowed, 405, "405", "Method Not Allowed"},
+		{policy.RequestTimeout, 408, "408", "Request Timeout"},
+		{policy.ContentTooLarge, 413, "413", "Content Too Large"},
+		{policy.URITooLong, 414, "414", "URI Too Long"},
+		{policy.HeaderTooLarge, 431, "431", "Request Header Fields Too Large"},
+		{policy.InternalError, 500, "500", "Internal Server Error"},
+		{policy.NotImplemented, 501, "501", "Not Implemented"},
+		{policy.Overloaded, 503, "503", "Service Unavailable"},
+		{policy.APIBlocked, 503, "700700", "API blocked"},
+		{policy.AuthenticationFailure, 500, "900900", "Unclassified Authentication Failure"},
+		{policy.InvalidCredentials, 401, "900901", "Invalid Credentials"},
+		{policy.SandboxKeyRefused, 401, "900901", "Invalid Credentials"},
+		{policy.ProductionKeyRefused, 401, "900901", "Invalid Credentials"},
+		{policy.NoProductionEndpoint, 403, "900901", "Invalid Credentials"},
+		{policy.NoSandboxEndpoint, 403, "900901", "Invalid Credentials"},
+		{policy.MissingCredentials, 401, "900902", "Missing Credentials"},
+		{policy.TokenExpired, 401, "900903", "Access Token Expired"},
+		{policy.NeedsUserToken, 401, "900905", "Incorrect Access Token Type"},
+		{policy.NeedsApplicationToken, 401, "900905", "Incorrect Access Token Type"},
+		{policy.SubscriptionBlocked, 401, "900907", "API temporarily blocked"},
+		{policy.NotSubscribed, 403, "900908", "Resource forbidden"},
+		{policy.SubscriptionInactive, 401, "900909", "Subscription inactive"},
+		{policy.ScopeMissing, 403, "900910", "Scope missing"},
+		{policy.APIThrottled, 429, "900800", "Message throttled out"},
+		{policy.BackendLimitReached, 503, "900801", "API Limit Reached"},
+		{policy.ResourceThrottled, 429, "900802", "Message throttled out"},
+		{policy.ApplicationThrottled, 429, "900803", "Message throttled out"},
+		{policy.SubscriptionThrottled, 429, "900804", "Message throttled out"},
+		{policy.MessageBlocked, 403, "900805", "Message blocked"},
+		{policy.CustomThrottled, 429, "900806", "Message throttled out"},
+		{policy.BurstThrottled, 429, "900807", "Message throttled out"},
+		{policy.BackendUnreachable, 502, "101503", "Backend unavailable"},
+		{policy.BackendUntrusted, 502, "101500", "Backend unavailable"},
+		{policy.BackendTimeout, 504, "101504", "Backend timed out"},
+		{policy.BackendClosed, 502, "101505", "Backend failed"},
+		{policy.BackendProtocol, 502, "101506", "Backend failed"},
+		{policy.BackendSuspended, 503, "303001", "Backend suspended"},
+		{policy.LoopDetected, 508, "508", "Loop Detected"},
+	} {
+		f := tc.fault
+		if f.Status != tc.status || f.Code != tc.code || f.Message != tc.message || f.Description == "" {
+			t.Errorf("fault %+v, want status %d, code %s, message %q and a description", *f, tc.status, tc.code, tc.message)
+		}
+		if (f.Status == 503) != (f.RetryAfter > 0) {
+			t.Errorf("fault %s with status %d says Retry-After %d", f.Code, f.Status, f.RetryAfter)
+		}
+		trace := policy.TraceID([]byte("0123456789abcdef0123456789abcdef"))
+		var body map[string]string
+		if err := json.Unmarshal(f.AppendJSON(nil, trace), &body); err != nil {
+			t.Fatalf("body of %s: %v", f.Code, err)
+		}
+		want := map[string]string{"code": f.Code, "message": f.Message, "description": f.Description, "traceId": trace.String()}
+		if diff := cmp.Diff(want, body); diff != "" {
+			t.Errorf("body of %s (-want +got):\n%s", f.Code, diff)
+		}
+		for sent, challenge := range map[bool]string{false: `Bearer realm="Sluice"`, true: `Bearer realm="Sluice", error="invalid_token"`} {
+			if tc.status != 401 {
+				challenge = ""
+			}
+			if got := f.Challenge(sent); got != challenge {
+				t.Errorf("challenge of %s, token sent %v: %q, want %q", f.Code, sent, got, challenge)
+			}
+		}
+	}
+}
+
+// TestKeyTypeDescriptions holds the sentences that the contract gives word for
+// word.
+func TestKeyTypeDescriptions(t *testing.T) {
+	for fault, want := range map[*policy.Fault]string{
+		policy.SandboxKeyRefused:    "A sandbox key cannot be used on a production gateway.",
+		policy.ProductionKeyRefused: "A production key cannot be used on a sandbox gateway.",
+		policy.NoProductionEndpoint: "The API has no production endpoint here.",
+		policy.NoSandboxEndpoint:    "The API has no sandbox endpoint here.",
+	} {
+		if fault.Description != want {
+			t.Errorf("description %q, want %q", fault.Description, want)
+		}
+	}
+}

@@ -1,0 +1,203 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/control"
+)
+
+// finder returns a page of APIs and how many there are.
+type finder func(context.Context, control.APIFilter) ([]sluice.API, int, error)
+
+// storeInfo is an API in the Store's lists.
+type storeInfo struct {
+	ID          string          `json:"id"`
+	Name        string          `json:"name"`
+	Description string          `json:"description"`
+	Context     string          `json:"context"`
+	Version     string          `json:"version"`
+	Type        string          `json:"type"`
+	CreatedTime string          `json:"createdTime"`
+	Provider    string          `json:"provider"`
+	State       string          `json:"lifeCycleStatus"`
+	Thumbnail   string          `json:"thumbnailUri"`
+	Rating      string          `json:"avgRating"`
+	Tiers       []string        `json:"throttlingPolicies"`
+	Business    json.RawMessage `json:"businessInformation"`
+	Subscribe   bool            `json:"isSubscriptionAvailable"`
+}
+
+// storeDocument is an API in the Store. Endpoints and environments are those
+// where the API is live now.
+type storeDocument struct {
+	ID                  string           `json:"id"`
+	Name                string           `json:"name"`
+	Description         string           `json:"description"`
+	Context             string           `json:"context"`
+	Version             string           `json:"version"`
+	Provider            string           `json:"provider"`
+	State               string           `json:"lifeCycleStatus"`
+	Definition          string           `json:"apiDefinition"`
+	IsDefault           bool             `json:"isDefaultVersion"`
+	Type                string           `json:"type"`
+	Transport           []string         `json:"transport"`
+	Operations          []storeOperation `json:"operations"`
+	AuthorizationHeader string           `json:"authorizationHeader"`
+	SecurityScheme      []string         `json:"securityScheme"`
+	Tags                []string         `json:"tags"`
+	Tiers               []storeTier      `json:"tiers"`
+	HasThumbnail        bool             `json:"hasThumbnail"`
+	Properties          []storeProperty  `json:"additionalProperties"`
+	Endpoints           []storeEndpoint  `json:"endpointURLs"`
+	KeyTypes            []string         `json:"environmentList"` // PRODUCTION, SANDBOX: whose keys those environments take
+	Business            json.RawMessage  `json:"businessInformation"`
+	Scopes              []scopeInfo      `json:"scopes"`
+	Rating              string           `json:"avgRating"`
+	Subscribe           bool             `json:"isSubscriptionAvailable"`
+	Categories          []string         `json:"categories"`
+	KeyManagers         []string         `json:"keyManagers"`
+	CreatedTime         string           `json:"createdTime"`
+	UpdatedTime         string           `json:"lastUpdatedTime"`
+	GatewayVendor       string           `json:"gatewayVendor"`
+}
+
+type storeOperation struct {
+	Target string `json:"target"`
+	Verb   string `json:"verb"`
+}
+
+type storeTier struct {
+	Name string `json:"tierName"`
+	Plan string `json:"tierPlan"`
+}
+
+type storeProperty struct {
+	Name    string `json:"name"`
+	Value   string `json:"value"`
+	Display bool   `json:"display"`
+}
+
+type scopeInfo struct {
+	Key         string   `json:"key"`
+	Name        string   `json:"name"`
+	Roles       []string `json:"roles"`
+	Description string   `json:"description"`
+}
+
+// storeEndpoint is the addresses of an API in one environment.
+type storeEndpoint struct {
+	Name        string    `json:"environmentName"`
+	DisplayName string    `json:"environmentDisplayName"`
+	Type        string    `json:"environmentType"`
+	URLs        storeURLs `json:"URLs"`
+	Default     storeURLs `json:"defaultVersionURLs"`
+}
+
+type storeURLs struct {
+	HTTP  string `json:"http,omitempty"`
+	HTTPS string `json:"https,omitempty"`
+}
+
+// storeKept is what of the members kept for clients the Store shows.
+type storeKept struct {
+	Business   json.RawMessage `json:"businessInformation"`
+	Properties []storeProperty `json:"additionalProperties"`
+	Categories []string        `json:"categories"`
+}
+
+// keptOf reads storeKept; members of another form are not shown.
+func keptOf(a *sluice.API) storeKept {
+	var k storeKept
+	_ = json.Unmarshal(a.Opaque, &k)
+	if len(k.Business) == 0 {
+		k.Business = json.RawMessage("{}")
+	}
+	return k
+}
+
+func (s *Server) listStoreAPIs(w http.ResponseWriter, r *http.Request) error {
+	return listAPIsOf(w, r, s.plane.StoreAPIs, func(a sluice.API) storeInfo { return storeInfoOf(&a) })
+}
+
+func storeInfoOf(a *sluice.API) storeInfo {
+	return storeInfo{
+		ID: a.ID, Name: a.Name, Description: a.Description, Context: storeContext(a), Version: a.Version, Type: "HTTP",
+		CreatedTime: stamp(a.CreatedAt), Provider: a.Owner, State: string(a.State), Rating: "0.0", Tiers: some(a.Tiers),
+		Business: keptOf(a).Business, Subscribe: a.State == sluice.Published,
+	}
+}
+
+// storeContext returns the context as the Store's clients see it: with version.
+func storeContext(a *sluice.API) string { return tenantPrefix(a.Organization) + a.VersionedContext() }
+
+func (s *Server) getStoreAPI(w http.ResponseWriter, r *http.Request) error {
+	found, err := s.plane.StoreAPI(r.Context(), r.PathValue("apiId"))
+	if err != nil {
+		return err
+	}
+	tiers, err := s.plane.Tiers(r.Context(), sluice.SubscriptionTier)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, storeDocumentOf(&found, tiers))
+}
+
+func storeDocumentOf(found *control.StoreAPI, tiers []sluice.Tier) storeDocument {
+	a, kept := &found.API, keptOf(&found.API)
+	d := storeDocument{
+		ID: a.ID, Name: a.Name, Description: a.Description, Context: storeContext(a), Version: a.Version, Provider: a.Owner,
+		State: string(a.State), Definition: string(a.Definition), IsDefault: a.Default, Type: "HTTP", Transport: some(a.Transports),
+		Operations: mapped(a.Operations, func(o sluice.Operation) storeOperation { return storeOperation{o.Target, o.Verb} }),
+		Scopes:     mapped(a.Scopes, scopeInfoOf), AuthorizationHeader: "Authorization", SecurityScheme: []string{"oauth2"},
+		Tags: some(a.Tags), Tiers: []storeTier{}, Properties: []storeProperty{}, Endpoints: []storeEndpoint{}, KeyTypes: []string{},
+		Business: kept.Business, Rating: "0.0", Subscribe: a.State == sluice.Published, Categories: some(kept.Categories),
+		KeyManagers: []string{"all"}, CreatedTime: stamp(a.CreatedAt), UpdatedTime: stamp(a.UpdatedAt), GatewayVendor: "wso2",
+	}
+	for _, name := range a.Tiers { // in the API's order
+		if i := slices.IndexFunc(tiers, func(t sluice.Tier) bool { return t.Name == name }); i >= 0 {
+			d.Tiers = append(d.Tiers, storeTier{name, tiers[i].BillingPlan})
+		}
+	}
+	for _, p := range kept.Properties {
+		if p.Display {
+			d.Properties = append(d.Properties, p)
+		}
+	}
+	for _, e := range found.Environments {
+		d.Endpoints = append(d.Endpoints, storeEndpointOf(e))
+		for _, k := range []sluice.KeyType{sluice.ProductionKey, sluice.SandboxKey} {
+			if e.Environment.Type.Takes(k) && !slices.Contains(d.KeyTypes, string(k)) {
+				d.KeyTypes = append(d.KeyTypes, string(k))
+			}
+		}
+	}
+	return d
+}
+
+func storeEndpointOf(e control.EnvironmentStatus) storeEndpoint {
+	out := storeEndpoint{Name: e.Environment.Name, DisplayName: e.Environment.Name, Type: string(e.Environment.Type)}
+	for _, u := range e.URLs {
+		urls := &out.URLs
+		if u.Default {
+			urls = &out.Default
+		}
+		if u.Scheme == "https" {
+			urls.HTTPS = u.URL
+		} else {
+			urls.HTTP = u.URL
+		}
+	}
+	return out
+}
+
+func scopeInfoOf(sc sluice.Scope) scopeInfo {
+	name := sc.DisplayName
+	if name == "" {
+		name = sc.Name
+	}
+	return scopeInfo{Key: sc.Name, Name: name, Roles: some(sc.Roles), Description: sc.Description}
+}

@@ -1,0 +1,173 @@
+// Package rest is the management REST API: the paths and shapes of WSO2 API
+// Manager 4.x below /api/am, so that its clients and users' scripts work
+// unmodified, and what no WSO2 API has below /api/sluice/v1.
+//
+// It translates and decides nothing. Whether something may be done, and what
+// happens then, is package control's business; the words, numbers and habits of
+// the wire stay here. The route tables below are the list of what is served,
+// and openapi.yaml says the same to clients, checked by a test. A request runs
+// through route.go (who calls, and with which scopes) into the feature's file;
+// errors leave in the two forms of error.go (WSO2's body, RFC 9457).
+//
+// Only bearer tokens are taken (RFC 6750), never a cookie. To add an operation:
+// a row in a table, a handler in the feature's file, a path in openapi.yaml.
+package rest
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/control"
+	"github.com/sluice-api/sluice/internal/web"
+)
+
+// Bases of the paths.
+const (
+	publisherBase    = "/api/am/publisher/v4"
+	storeBase        = "/api/am/devportal/v3"
+	adminBase        = "/api/am/admin/v4"
+	registrationBase = "/client-registration/v0.17"
+	sluiceBase       = "/api/sluice/v1"
+)
+
+// Limits of what is read, in bytes.
+const (
+	maxJSON       = 2 << 20
+	maxDefinition = 10 << 20
+	maxOpaque     = 256 << 10
+)
+
+// Options are what a Server needs.
+type Options struct {
+	Plane *control.Plane
+	Log   *slog.Logger     // nil: nothing is logged
+	Now   func() time.Time // nil: time.Now
+}
+
+// Server serves the management REST API. It may be used by many goroutines.
+type Server struct {
+	plane *control.Plane
+	log   *slog.Logger
+	now   func() time.Time
+	mux   *http.ServeMux
+}
+
+// New returns the REST API over a control plane.
+func New(o Options) *Server {
+	s := &Server{plane: o.Plane, log: o.Log, now: o.Now, mux: http.NewServeMux()}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	for _, f := range s.faces() {
+		s.mount(f)
+	}
+	s.mux.Handle("/api/am/", web.Handler(movedAPI, writeWSO2, s.log))
+	s.mux.Handle("/client-registration/", web.Handler(movedAPI, writeWSO2, s.log))
+	return s
+}
+
+// Handler serves the paths below /api/am, /client-registration and /api/sluice.
+func (s *Server) Handler() http.Handler {
+	return web.Wrap(http.HandlerFunc(s.serve), s.log, s.now)
+}
+
+// faces lists everything that is served.
+func (s *Server) faces() []face {
+	wso2 := face{scopePrefix: "apim:", scopeMissing: sluice.Unauthenticated, write: writeWSO2, unserved: unsupported}
+	publisher, store, admin, registration := wso2, wso2, wso2, wso2
+	publisher.base, publisher.routes = publisherBase, s.publisher()
+	store.base, store.routes = storeBase, s.store()
+	admin.base, admin.routes = adminBase, s.admin()
+	registration.base, registration.routes, registration.unserved = registrationBase, s.registration(), notThere
+	own := face{
+		base: sluiceBase, routes: s.own(),
+		scopePrefix: "sluice:", scopeMissing: sluice.Forbidden, write: writeProblem, unserved: notThere,
+	}
+	return []face{publisher, store, admin, registration, own}
+}
+
+// publisher is the table of the API Publisher's operations.
+func (s *Server) publisher() []route {
+	const empty = "api_view api_manage api_import_export api_product_import_export policies_import_export"
+	return []route{
+		{"GET", "/apis", "api_view api_manage api_import_export api_list_view", s.listAPIs},
+		{"POST", "/apis/import-openapi", "api_create api_manage", s.importOpenAPI},
+		{"POST", "/apis/change-lifecycle", "api_publish api_manage api_import_export", s.changeLifecycle},
+		{"GET", "/apis/{apiId}", "api_view api_manage api_import_export api_product_import_export", s.getAPI},
+		{"DELETE", "/apis/{apiId}", "api_delete api_manage api_import_export", s.deleteAPI},
+		{"GET", "/apis/{apiId}/swagger", "api_view api_manage api_definition_view", s.getDefinition},
+		{"GET", "/apis/{apiId}/revisions", "api_view api_create api_manage api_publish api_import_export", s.listRevisions},
+		{"POST", "/apis/{apiId}/revisions", "api_create api_manage api_publish api_import_export", s.createRevision},
+		{"GET", "/apis/{apiId}/revisions/{revisionId}", "api_view api_create api_manage api_publish", s.getRevision},
+		{"DELETE", "/apis/{apiId}/revisions/{revisionId}", "api_create api_manage api_publish api_import_export", s.deleteRevision},
+		{"GET", "/apis/{apiId}/deployments", "api_view api_create api_manage api_publish", s.listDeployments},
+		{"POST", "/apis/{apiId}/deploy-revision", "api_create api_manage api_publish", s.deployRevision},
+		{"POST", "/apis/{apiId}/undeploy-revision", "api_create api_manage api_publish api_import_export", s.undeployRevision},
+		{"GET", "/api-products", empty, emptyList},
+		{"GET", "/api-products/{id}", empty, notThere},
+		{"GET", "/mcp-servers", empty, emptyList},
+		{"GET", "/mcp-servers/{id}", empty, notThere},
+		{"GET", "/operation-policies", empty, emptyList},
+		{"GET", "/operation-policies/{id}", empty, notThere},
+		{"GET", "/endpoint-certificates", empty, noCertificates},
+		{"GET", "/endpoint-certificates/{id}", empty, notThere},
+	}
+}
+
+// store is the table of the API Store's operations.
+func (s *Server) store() []route {
+	return []route{
+		{"GET", "/apis", open, s.listStoreAPIs},
+		{"GET", "/apis/{apiId}", open, s.getStoreAPI},
+		{"GET", "/applications", "subscribe app_manage app_import_export", s.listApplications},
+		{"POST", "/applications", "subscribe app_manage", s.createApplication},
+		{"GET", "/applications/{applicationId}", "subscribe app_manage", s.getApplication},
+		{"GET", "/applications/{applicationId}/keys", "subscribe app_manage", s.listKeys},
+		{"GET", "/applications/{applicationId}/oauth-keys", "subscribe app_manage", s.listKeys},
+		{"POST", "/applications/{applicationId}/generate-keys", "subscribe app_manage", s.generateKeys},
+		{"GET", "/subscriptions", "subscribe sub_manage", s.listSubscriptions},
+		{"POST", "/subscriptions", "subscribe sub_manage", s.createSubscription},
+		{"GET", "/subscriptions/{subscriptionId}", "subscribe sub_manage", s.getSubscription},
+		{"DELETE", "/subscriptions/{subscriptionId}", "subscribe sub_manage", s.deleteSubscription},
+		{"GET", "/throttling-policies/{policyLevel}", open, s.listTiers},
+		{"GET", "/mcp-servers", open, emptyList},
+		{"GET", "/mcp-servers/{id}", open, notThere},
+	}
+}
+
+// admin is the table of the administrators' operations.
+func (s *Server) admin() []route {
+	return []route{
+		{"GET", "/environments", "admin environment_read", s.listEnvironments},
+		{"GET", "/environments/{environmentId}/gateways", "admin environment_read", s.listEnvironmentGateways},
+	}
+}
+
+// registration is how management clients register themselves.
+func (s *Server) registration() []route {
+	return []route{
+		{"POST", "/register", self, s.register},
+	}
+}
+
+// own is the table of what no WSO2 API has.
+func (s *Server) own() []route {
+	return []route{
+		{"GET", "/openapi.yaml", open, s.getOwnDefinition},
+		{"GET", "/access-tokens", anyone, s.listAccessTokens},
+		{"POST", "/access-tokens", anyone, s.createAccessToken},
+		{"DELETE", "/access-tokens/{id}", anyone, s.deleteAccessToken},
+		{"GET", "/apis/{apiId}/status", "status_view", s.getStatus},
+		{"GET", "/publications/{id}", "status_view", s.getPublication},
+		{"GET", "/gateways", "gateway_view", s.listGateways},
+		{"GET", "/gateways/{id}", "gateway_view", s.getGateway},
+		{"DELETE", "/gateways/{id}", "gateway_manage", s.deleteGateway},
+		{"POST", "/enrolment-tokens", "gateway_manage", s.createEnrolmentToken},
+		{"POST", "/enrolments", self, s.enrol},
+	}
+}

@@ -1,0 +1,123 @@
+package rest
+
+import (
+	"net/http"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/web"
+)
+
+// subscriptionDocument is a subscription, with what is subscribed and by whom.
+type subscriptionDocument struct {
+	ID            string           `json:"subscriptionId"`
+	ApplicationID string           `json:"applicationId"`
+	APIID         string           `json:"apiId"`
+	API           *storeInfo       `json:"apiInfo,omitempty"` // nil: the Store hides it now
+	Application   *applicationInfo `json:"applicationInfo,omitempty"`
+	Tier          string           `json:"throttlingPolicy"`
+	RequestedTier string           `json:"requestedThrottlingPolicy"`
+	Status        string           `json:"status"`
+}
+
+// subscriptionsOf makes the documents of subscriptions. Each API and application
+// is read once.
+func (s *Server) subscriptionsOf(r *http.Request, found []sluice.Subscription) ([]subscriptionDocument, error) {
+	apis, applications := map[string]*storeInfo{}, map[string]*applicationInfo{}
+	list := make([]subscriptionDocument, 0, len(found))
+	for _, sub := range found {
+		if _, read := apis[sub.APIID]; !read {
+			a, err := s.plane.StoreAPI(r.Context(), sub.APIID)
+			switch {
+			case err == nil:
+				info := storeInfoOf(&a.API)
+				apis[sub.APIID] = &info
+			case sluice.IsNotFound(err):
+				apis[sub.APIID] = nil
+			default:
+				return nil, err
+			}
+		}
+		if _, read := applications[sub.ApplicationID]; !read {
+			a, err := s.plane.Application(r.Context(), sub.ApplicationID)
+			if err != nil {
+				return nil, err
+			}
+			info := applicationInfoOf(&a, 0)
+			applications[sub.ApplicationID] = &info
+		}
+		list = append(list, subscriptionDocument{
+			ID: sub.ID, ApplicationID: sub.ApplicationID, APIID: sub.APIID, API: apis[sub.APIID],
+			Application: applications[sub.ApplicationID], Tier: sub.Tier, RequestedTier: sub.Tier, Status: string(sub.State),
+		})
+	}
+	return list, nil
+}
+
+func (s *Server) listSubscriptions(w http.ResponseWriter, r *http.Request) error {
+	page, err := pageOf(r)
+	if err != nil {
+		return err
+	}
+	apiID, applicationID := r.URL.Query().Get("apiId"), r.URL.Query().Get("applicationId")
+	if apiID == "" && applicationID == "" {
+		return sluice.Errorf(sluice.Invalid, "parameter.missing", "The parameter apiId or applicationId is needed.").At("applicationId")
+	}
+	found, total, err := s.plane.Subscriptions(r.Context(), applicationID, apiID, page)
+	if err != nil {
+		return err
+	}
+	shown, err := s.subscriptionsOf(r, found)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, listOf(shown, paginate(r, page, total)))
+}
+
+func (s *Server) createSubscription(w http.ResponseWriter, r *http.Request) error {
+	var q struct {
+		ApplicationID string `json:"applicationId"`
+		APIID         string `json:"apiId"`
+		Tier          string `json:"throttlingPolicy"`
+	}
+	if err := web.ReadJSON(r, maxJSON, &q); err != nil {
+		return err
+	}
+	sub, err := s.plane.Subscribe(r.Context(), q.ApplicationID, q.APIID, q.Tier)
+	if err != nil {
+		return err
+	}
+	shown, err := s.subscriptionsOf(r, []sluice.Subscription{sub})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("ETag", web.ETag(sub.RowVersion))
+	return created(w, r, "/subscriptions/"+sub.ID, shown[0])
+}
+
+func (s *Server) getSubscription(w http.ResponseWriter, r *http.Request) error {
+	sub, err := s.plane.Subscription(r.Context(), r.PathValue("subscriptionId"))
+	if err != nil {
+		return err
+	}
+	shown, err := s.subscriptionsOf(r, []sluice.Subscription{sub})
+	if err != nil {
+		return err
+	}
+	return tagged(w, r, sub.RowVersion, shown[0])
+}
+
+func (s *Server) deleteSubscription(w http.ResponseWriter, r *http.Request) error {
+	version, err := web.IfMatch(r)
+	if err != nil {
+		return err
+	}
+	id := r.PathValue("subscriptionId")
+	sub, err := s.plane.Subscription(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	if version != 0 && version != sub.RowVersion {
+		return sluice.Errorf(sluice.Changed, "changed", "Somebody else changed the subscription in the meantime; read it again.")
+	}
+	return s.plane.Unsubscribe(r.Context(), id)
+}

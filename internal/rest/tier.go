@@ -1,0 +1,66 @@
+package rest
+
+import (
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/sluice-api/sluice"
+)
+
+// tierDocument is a tier as subscribers see it.
+type tierDocument struct {
+	Name          string            `json:"name"`
+	DisplayName   string            `json:"displayName"`
+	Description   string            `json:"description"`
+	Level         string            `json:"policyLevel"`
+	Attributes    map[string]string `json:"attributes"`
+	Requests      int               `json:"requestCount"`
+	UnitTime      int64             `json:"unitTime"` // milliseconds
+	TimeUnit      string            `json:"timeUnit"`
+	RateLimit     int               `json:"rateLimitCount"`
+	QuotaType     string            `json:"quotaPolicyType"`
+	BillingPlan   string            `json:"tierPlan"`
+	StopOnReached bool              `json:"stopOnQuotaReach"`
+}
+
+func tierOf(t sluice.Tier) tierDocument {
+	d := tierDocument{
+		Name: t.Name, DisplayName: t.DisplayName, Description: t.Description, Level: string(t.Level),
+		Attributes: map[string]string{}, Requests: t.Limit.Requests, UnitTime: t.Limit.Window.Milliseconds(),
+		TimeUnit: timeUnit(t.Limit.Window), QuotaType: "REQUESTCOUNT", BillingPlan: t.BillingPlan, StopOnReached: t.StopOnQuota,
+	}
+	if t.Limit.Window == 0 {
+		d.Requests = math.MaxInt32 // how WSO2 writes that there is no limit
+	}
+	return d
+}
+
+// timeUnit names the largest unit that a window is a multiple of.
+func timeUnit(window time.Duration) string {
+	switch {
+	case window%(24*time.Hour) == 0 && window > 0:
+		return "day"
+	case window%time.Hour == 0 && window > 0:
+		return "hour"
+	case window%time.Minute == 0:
+		return "min"
+	}
+	return "sec"
+}
+
+func (s *Server) listTiers(w http.ResponseWriter, r *http.Request) error {
+	page, err := pageOf(r)
+	if err != nil {
+		return err
+	}
+	level := sluice.TierLevel(r.PathValue("policyLevel"))
+	if level != sluice.ApplicationTier && level != sluice.SubscriptionTier {
+		return sluice.Errorf(sluice.NotFound, "tier.unknown", "The levels of policies are application and subscription.").At("policyLevel")
+	}
+	found, err := s.plane.Tiers(r.Context(), level)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, listOf(mapped(cut(found, page), tierOf), paginate(r, page, len(found))))
+}

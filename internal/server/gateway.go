@@ -1,0 +1,320 @@
+package server
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/config"
+	"github.com/sluice-api/sluice/internal/distribution"
+	"github.com/sluice-api/sluice/internal/gateway"
+	"github.com/sluice-api/sluice/internal/gateway/http2"
+	"github.com/sluice-api/sluice/internal/policy"
+)
+
+// gatewayRole is this process's gateway: how it joined, what it follows, and
+// its traffic ports.
+type gatewayRole struct {
+	s         *Server
+	dir       string // of identity and local copy
+	temporary *tls.Certificate
+
+	mu       sync.Mutex // guards identity and follower
+	identity *distribution.Identity
+	follower *distribution.Follower
+	joined   chan struct{} // closed once identity is set
+
+	joining sync.Mutex // held while the gateway joins
+	guesses guesses
+}
+
+// newGatewayRole reads the gateway's identity and offers to join where it has
+// none.
+func (s *Server) newGatewayRole(mux *http.ServeMux) (*gatewayRole, error) {
+	r := &gatewayRole{s: s, dir: s.path("gateway"), joined: make(chan struct{}), guesses: guesses{now: s.now}}
+	mux.HandleFunc("GET /services/enrolment", r.enrolmentState)
+	mux.HandleFunc("POST /services/enrolment", r.enrol)
+	id, err := distribution.LoadIdentity(r.dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if r.temporary, err = temporaryCertificate(s.certificateHosts(), s.now()); err != nil {
+			return nil, fmt.Errorf("make a temporary certificate: %w", err)
+		}
+		return r, nil
+	case err != nil:
+		return nil, fmt.Errorf("read the gateway's identity: %w", err)
+	}
+	r.identity = id
+	close(r.joined)
+	return r, nil
+}
+
+// assigned reports whether this gateway serves an environment. That of a
+// process with all roles does so where an environment's ServerURL is its own;
+// else it answers the Key Manager's paths alone.
+func (r *gatewayRole) assigned() bool {
+	s := r.s
+	if s.control == nil || r.identity != nil {
+		return true
+	}
+	return slices.ContainsFunc(s.cfg.Environments, func(e config.Environment) bool { return e.Own })
+}
+
+// run waits until the gateway has joined, follows its environment, and opens
+// the traffic ports when everything assigned to it is loaded.
+func (r *gatewayRole) run(ctx context.Context) error {
+	if !r.assigned() {
+		gw, err := r.newGateway(nil)
+		if err != nil {
+			return err
+		}
+		return runAll(ctx, gw.Run, func(ctx context.Context) error { return r.open(ctx, gw) })
+	}
+	if r.id() == nil {
+		r.s.health.wait("enrolment", "the gateway has not joined an environment yet")
+		r.s.log.Info("waiting to be enrolled; or run `sluice gateway join` in this home",
+			"control_plane", r.s.cfg.ControlPlane.URL, "from", r.s.cfg.ControlPlane.From)
+	}
+	select {
+	case <-r.joined:
+	case <-ctx.Done():
+		return nil
+	}
+	r.s.health.wait("enrolment", "")
+	gw, err := r.newGateway(r.id())
+	if err != nil {
+		return err
+	}
+	follower, err := r.follow(gw)
+	if err != nil {
+		return err
+	}
+	return runAll(ctx, gw.Run, follower.Run, func(ctx context.Context) error {
+		r.s.health.wait("gateway", "APIs and keys are not loaded yet")
+		select {
+		case <-follower.Loaded():
+		case <-ctx.Done():
+			return nil
+		}
+		r.s.health.wait("gateway", "")
+		return r.open(ctx, gw)
+	}, r.watch)
+}
+
+// id returns the gateway's identity; nil: it has not joined.
+func (r *gatewayRole) id() *distribution.Identity {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.identity
+}
+
+// watch keeps the health of the connection to the control plane.
+func (r *gatewayRole) watch(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		st := r.follower.Status()
+		why := ""
+		if !st.Connected {
+			why = "the control plane is not connected"
+			if !st.Since.IsZero() {
+				why += "; stale since " + st.Since.Format(time.RFC3339)
+			}
+			if st.Err != nil {
+				why += ": " + st.Err.Error()
+			}
+		}
+		r.s.health.degrade("control plane", why)
+	}
+}
+
+// newGateway builds the gateway; id is nil where it serves no environment.
+func (r *gatewayRole) newGateway(id *distribution.Identity) (*gateway.Gateway, error) {
+	s := r.s
+	ca, err := r.trust(id)
+	if err != nil {
+		return nil, err
+	}
+	keyManager, err := gateway.NewEndpoint(s.cfg.ControlPlane.KeyManager)
+	if err != nil {
+		return nil, fmt.Errorf("address of the Key Manager: %w", err)
+	}
+	transports := &transports{
+		keyManager: keyManager,
+		inside:     http2.NewClient(http2.ClientOptions{RootCAs: ca, Dial: s.dial}),
+		backends:   http2.NewClient(http2.ClientOptions{}),
+	}
+	probe := gateway.Probe{HTTP: ownAddress(s.cfg.Listen.HTTP), HTTPS: ownAddress(s.cfg.Listen.HTTPS), Transport: transports.inside}
+	if s.cfg.TLS.TrafficCertificate != "" {
+		probe.Transport = transports.backends // judged as clients judge it
+	}
+	return gateway.New(gateway.Options{
+		Transport: transports, KeyManager: keyManager, PlainOAuth: s.cfg.Profile == config.Quickstart,
+		Leeway: s.cfg.Gateway.ClockLeeway, RemoveAuthorization: s.cfg.Gateway.RemoveAuthorization,
+		Probe: probe, Changed: r.changed, Log: s.log, Now: s.now,
+	})
+}
+
+// trust returns the certificates by which the Key Manager is known.
+func (r *gatewayRole) trust(id *distribution.Identity) (*x509.CertPool, error) {
+	if id != nil {
+		return pool(id.CA)
+	}
+	return pool(r.s.control.plane.CACertificates())
+}
+
+// changed tells the follower that there is something to report.
+func (r *gatewayRole) changed() {
+	r.mu.Lock()
+	f := r.follower
+	r.mu.Unlock()
+	if f != nil {
+		f.Report()
+	}
+}
+
+// follow makes the follower of the gateway's environment.
+func (r *gatewayRole) follow(gw *gateway.Gateway) (*distribution.Follower, error) {
+	id := r.id()
+	secure, err := id.TLS()
+	if err != nil {
+		return nil, fmt.Errorf("gateway's identity: %w", err)
+	}
+	address := r.s.cfg.ControlPlane.URL
+	if address == "" {
+		address = id.ControlURL
+	}
+	keys := make([]ed25519.PublicKey, len(id.StateKeys))
+	for i, k := range id.StateKeys {
+		keys[i] = k
+	}
+	f, err := distribution.NewFollower(distribution.FollowerOptions{
+		GatewayID: id.GatewayID, EnvironmentID: id.EnvironmentID, Version: r.s.version,
+		URL: "wss" + strings.TrimPrefix(address, "https"), TLS: secure, Dial: r.s.dial, Seed: id.Seed, StateKeys: keys,
+		Dir: r.dir, Apply: gw.Apply, Reports: gw.Reports, Log: r.s.log, Now: r.s.now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("follow the control plane: %w", err)
+	}
+	r.mu.Lock()
+	r.follower = f
+	r.mu.Unlock()
+	return f, nil
+}
+
+// open opens the traffic ports and serves them until ctx ends.
+func (r *gatewayRole) open(ctx context.Context, gw *gateway.Gateway) error {
+	plain, err := listen(r.s.cfg.Listen.HTTP)
+	if err != nil {
+		return err
+	}
+	secure, err := listen(r.s.cfg.Listen.HTTPS)
+	if err != nil {
+		closeAll(plain)
+		return err
+	}
+	secure = overTLS(secure, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: r.trafficCertificate(), NextProtos: []string{"h2", "http/1.1"}})
+	front := http2.NewServer(gw, http2.ServerOptions{Log: r.s.log})
+	var parts []func(context.Context) error
+	for _, l := range plain {
+		parts = append(parts, func(ctx context.Context) error { return front.Serve(ctx, l, false) })
+	}
+	for _, l := range secure {
+		parts = append(parts, func(ctx context.Context) error { return front.Serve(ctx, l, true) })
+	}
+	r.s.log.Info("traffic ports are open", "http", r.s.cfg.Listen.HTTP, "https", r.s.cfg.Listen.HTTPS)
+	return runAll(ctx, parts...)
+}
+
+// trafficCertificate returns what the HTTPS traffic port presents.
+func (r *gatewayRole) trafficCertificate() func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if r.s.cfg.TLS.TrafficCertificate != "" {
+		return fromFiles(r.s.cfg.TLS.TrafficCertificate, r.s.cfg.TLS.TrafficKey)
+	}
+	if r.id() == nil {
+		return r.s.control.cert
+	}
+	return r.managementCertificate
+}
+
+// managementCertificate presents the certificate the gateway got when it
+// joined, or before that the temporary one.
+func (r *gatewayRole) managementCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	id := r.id()
+	if id == nil {
+		return r.temporary, nil
+	}
+	c, err := tls.X509KeyPair(id.Certificate, id.Key)
+	if err != nil {
+		return nil, fmt.Errorf("gateway's certificate: %w", err)
+	}
+	return &c, nil
+}
+
+// details is what the operations port says of the gateway.
+func (r *gatewayRole) details() map[string]any {
+	r.mu.Lock()
+	id, f := r.identity, r.follower
+	r.mu.Unlock()
+	d := map[string]any{"joined": id != nil}
+	if id != nil {
+		d["gateway_id"], d["environment_id"] = id.GatewayID, id.EnvironmentID
+	}
+	if f != nil {
+		st := f.Status()
+		d["connected"], d["since"], d["from_copy"] = st.Connected, st.Since, st.FromCopy
+		d["epoch"], d["generation"], d["root"] = st.Epoch, st.Generation, st.Root
+	}
+	return d
+}
+
+// ownAddress returns where this process reaches its own listener.
+func ownAddress(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return ""
+	}
+	switch host {
+	case "", "0.0.0.0", "localhost":
+		host = "127.0.0.1"
+	case "::":
+		host = "::1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// transports sends to the Key Manager with trust in the installation's own CA,
+// and to backends with the machine's.
+type transports struct {
+	keyManager       *gateway.Endpoint
+	inside, backends gateway.Transport
+}
+
+// Send implements gateway.Transport.
+func (t *transports) Send(ctx context.Context, to *gateway.Endpoint, x *policy.Exchange) error {
+	if to == t.keyManager {
+		return t.inside.Send(ctx, to, x)
+	}
+	return t.backends.Send(ctx, to, x)
+}
+
+var _ gateway.Transport = (*transports)(nil)
+
+// errAlready says that the gateway has an identity.
+var errAlready = sluice.Errorf(sluice.Conflict, "enrolment.done", "This gateway has joined already.")

@@ -1,0 +1,106 @@
+package server
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/http/pprof"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// health is how the parts of the process are. It may be used by many
+// goroutines.
+type health struct {
+	mu      sync.Mutex // guards waiting and trouble
+	waiting map[string]string
+	trouble map[string]string
+}
+
+func newHealth() *health {
+	return &health{waiting: map[string]string{}, trouble: map[string]string{}}
+}
+
+// wait says why a part is not ready; "" that it is.
+func (h *health) wait(part, why string) { h.set(h.waiting, part, why) }
+
+// degrade says what is wrong with a part that works all the same; "" nothing.
+func (h *health) degrade(part, why string) { h.set(h.trouble, part, why) }
+
+func (h *health) set(m map[string]string, part, why string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if why == "" {
+		delete(m, part)
+	} else {
+		m[part] = why
+	}
+}
+
+// state returns "ok", "degraded" or "not ready", and the reasons by part.
+func (h *health) state() (string, map[string]string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	reasons := maps.Clone(h.trouble)
+	maps.Copy(reasons, h.waiting)
+	switch {
+	case len(h.waiting) > 0:
+		return "not ready", reasons
+	case len(h.trouble) > 0:
+		return "degraded", reasons
+	}
+	return "ok", reasons
+}
+
+// brief answers the state alone: for the management port.
+func (h *health) brief(w http.ResponseWriter, _ *http.Request) {
+	state, _ := h.state()
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if state == "not ready" {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_, _ = w.Write([]byte(state + "\n")) // the peer may have gone
+}
+
+// full answers the state with its reasons: for the operations port.
+func (h *health) full(extra func() map[string]any) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		state, reasons := h.state()
+		body := map[string]any{"state": state, "reasons": reasons}
+		maps.Copy(body, extra())
+		w.Header().Set("Content-Type", "application/json")
+		if state == "not ready" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_ = json.NewEncoder(w).Encode(body) // the peer may have gone
+	}
+}
+
+// operations serves the operations port: health with reasons, metrics and
+// profiles. It is on loopback.
+func (s *Server) operations() http.Handler {
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /health", s.health.full(s.details))
+	mux.HandleFunc("GET /ready", s.health.full(s.details))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	return mux
+}
+
+// details is what the operations port says of the process beside its health.
+func (s *Server) details() map[string]any {
+	d := map[string]any{"version": s.version, "role": s.cfg.Role}
+	if s.gateway != nil {
+		d["gateway"] = s.gateway.details()
+	}
+	return d
+}

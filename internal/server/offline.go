@@ -1,0 +1,59 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/config"
+	"github.com/sluice-api/sluice/internal/control"
+	"github.com/sluice-api/sluice/internal/distribution"
+)
+
+// CreateToken makes a personal access token for a user on a home whose control
+// plane is stopped. scopes nil: all that the user's roles give.
+func (s *Server) CreateToken(ctx context.Context, user, name string, scopes []string, ttl time.Duration) (t sluice.AccessToken, secret sluice.Secret, err error) {
+	if s.cfg.Role == config.GatewayOnly {
+		return t, "", fmt.Errorf("this home is a gateway; its control plane is %s", s.cfg.ControlPlane.URL)
+	}
+	if err := os.MkdirAll(s.path(), 0o700); err != nil {
+		return t, "", err
+	}
+	var c controlRole
+	if err := s.openPlane(ctx, &c); err != nil {
+		return t, "", err
+	}
+	defer c.close()
+	if err := s.firstAdministrator(ctx, c.plane); err != nil {
+		return t, "", err
+	}
+	if user == "" {
+		user = control.AdministratorName
+	}
+	return c.plane.CreateAccessTokenFor(ctx, user, name, scopes, ttl)
+}
+
+// Join enrols the gateway of this home with a join token. The home's process
+// must be stopped.
+func (s *Server) Join(ctx context.Context, controlURL string, token sluice.Secret) (*distribution.Identity, error) {
+	dir := s.path("gateway")
+	switch _, err := distribution.LoadIdentity(dir); {
+	case err == nil:
+		return nil, errAlready
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	id, err := s.joinAt(ctx, controlURL, token)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return nil, err
+	}
+	return id, id.Save(dir)
+}

@@ -1,0 +1,255 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/config"
+	"github.com/sluice-api/sluice/internal/control"
+	"github.com/sluice-api/sluice/internal/database"
+	"github.com/sluice-api/sluice/internal/keymanager"
+	"github.com/sluice-api/sluice/internal/rest"
+)
+
+// Names of files in a home.
+const (
+	databaseFile = "sluice.db"
+	// CAFile holds the certificate of the installation's CA, for clients that
+	// are to trust its gateways and portals.
+	CAFile = "ca.pem"
+	// AdminPasswordFile holds the first administrator's password until the
+	// first start, where `sluice init` was given one.
+	AdminPasswordFile = "admin-password"
+	// InitialPasswordFile holds the random password of the first administrator
+	// until it is changed.
+	InitialPasswordFile = "initial-admin-password"
+	// AdminPasswordVariable is the environment variable with the first
+	// administrator's password; only read while there is no administrator.
+	AdminPasswordVariable = "SLUICE_ADMIN_PASSWORD"
+)
+
+// controlRole is the control plane and the Key Manager.
+type controlRole struct {
+	db    *database.DB
+	plane *control.Plane
+	keys  *keymanager.Server
+	cert  func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+}
+
+// newControlRole opens the database and puts control plane, Key Manager and
+// REST on the management port.
+func (s *Server) newControlRole(ctx context.Context, mux *http.ServeMux) (c *controlRole, err error) {
+	c = &controlRole{}
+	if err := s.openPlane(ctx, c); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			c.close()
+		}
+	}()
+	if err := s.firstAdministrator(ctx, c.plane); err != nil {
+		return nil, err
+	}
+	c.keys, err = keymanager.New(ctx, keymanager.Options{
+		DB: c.db, Issuer: s.managementURL() + "/oauth2/token", Login: c.plane.Login, ManagementScopes: rest.ScopesOf,
+		PasswordGrant: s.cfg.KeyManager.PasswordGrant, LegacyLogin: s.cfg.Management.LegacyLogin, RevealSecrets: s.cfg.KeyManager.RevealSecrets,
+		AccessTokenTTL: s.cfg.KeyManager.AccessTokenTTL, MaxAccessTokenTTL: s.cfg.KeyManager.MaxAccessTokenTTL,
+		ApplicationScope: s.cfg.KeyManager.ApplicationScope, ScopeWhitelist: s.cfg.KeyManager.ScopeWhitelist,
+		Log: s.log, Now: s.now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("key manager: %w", err)
+	}
+	c.plane.SetTokenIssuer(c.keys.IssueApplicationToken)
+	c.cert = c.plane.ServerCertificate(s.certificateHosts())
+	if err := os.WriteFile(filepath.Join(s.cfg.Home, CAFile), c.plane.CACertificates(), 0o644); err != nil {
+		return nil, fmt.Errorf("write the CA's certificate: %w", err)
+	}
+	management := rest.New(rest.Options{Plane: c.plane, Log: s.log, Now: s.now}).Handler()
+	mux.Handle("/api/", management)
+	mux.Handle("/client-registration/", management)
+	mux.Handle("/oauth2/", c.keys.Handler())
+	mux.Handle("/.well-known/", c.keys.Handler())
+	mux.Handle("/services/bus", c.plane.BusHandler())
+	mux.Handle("/carbon", http.RedirectHandler("/admin", http.StatusFound))
+	return c, nil
+}
+
+// openPlane opens the database and the control plane over it.
+func (s *Server) openPlane(ctx context.Context, c *controlRole) error {
+	key, err := s.masterKey()
+	if err != nil {
+		return fmt.Errorf("read the key that seals secrets: %w", err)
+	}
+	c.db, err = database.Open(ctx, database.Options{URL: s.path(databaseFile), Key: key, Log: s.log, Now: s.now})
+	if err != nil {
+		return err
+	}
+	c.plane, err = control.New(ctx, control.Options{
+		DB: c.db, ManagementURL: s.managementURL(), Quickstart: s.cfg.Profile == config.Quickstart,
+		RevealSecrets: s.cfg.KeyManager.RevealSecrets, PasswordGrant: s.cfg.KeyManager.PasswordGrant, LegacyLogin: s.cfg.Management.LegacyLogin,
+		AccessTokenTTL: s.cfg.KeyManager.AccessTokenTTL, MaxAccessTokenTTL: s.cfg.KeyManager.MaxAccessTokenTTL,
+		Environments: s.environments(), LocalHost: s.local, Dial: s.dial, Scopes: rest.ScopesOf, Log: s.log, Now: s.now,
+	})
+	if err != nil {
+		return errors.Join(err, c.db.Close())
+	}
+	return nil
+}
+
+func (c *controlRole) run(ctx context.Context) error { return c.plane.Run(ctx) }
+
+func (c *controlRole) close() { _ = c.db.Close() } // every commit is already on the disk
+
+// environments translates the configured environments.
+func (s *Server) environments() []control.ConfiguredEnvironment {
+	var list []control.ConfiguredEnvironment
+	for _, e := range s.cfg.Environments {
+		list = append(list, control.ConfiguredEnvironment{
+			Environment: sluice.Environment{
+				Name: e.Name, Type: sluice.EnvironmentType(e.Type), Description: e.Description, Console: e.Console,
+				Vhosts: []sluice.Vhost{{Host: e.Host, Context: e.Context, HTTPPort: e.HTTPPort, HTTPSPort: e.HTTPSPort}},
+			},
+			ServerURL: e.ServerURL, Username: e.Username, Password: sluice.Secret(e.Password), From: e.From,
+		})
+	}
+	return list
+}
+
+// firstAdministrator makes the first administrator of an empty home. The
+// password is, in this order: the one given to `sluice init`, that of the
+// environment variable, admin in the quickstart profile, or a random one that is
+// written to a file.
+func (s *Server) firstAdministrator(ctx context.Context, plane *control.Plane) error {
+	exists, err := plane.HasAdministrator(ctx)
+	if err != nil || exists {
+		return err
+	}
+	given := filepath.Join(s.cfg.Home, AdminPasswordFile)
+	b, err := os.ReadFile(given)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the administrator's password: %w", err)
+	}
+	password, temporary := sluice.Secret(strings.TrimSpace(string(b))), false
+	if password == "" {
+		password = sluice.Secret(os.Getenv(AdminPasswordVariable))
+	}
+	initial := ""
+	switch {
+	case password != "":
+	case s.cfg.Profile == config.Quickstart:
+		password = "admin"
+	default:
+		password, temporary = sluice.NewSecret(), true
+		initial = filepath.Join(s.cfg.Home, InitialPasswordFile)
+		if err := os.Remove(initial); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a start that did not get further
+			return fmt.Errorf("write the administrator's password: %w", err)
+		}
+		if err := writeNew(initial, []byte(password.Reveal()+"\n")); err != nil {
+			return fmt.Errorf("write the administrator's password: %w", err)
+		}
+	}
+	if _, err := plane.EnsureAdministrator(ctx, password, temporary); err != nil {
+		return fmt.Errorf("make the first administrator: %w", err)
+	}
+	if initial != "" {
+		s.log.Warn("the first administrator is admin; the temporary password is in a file", "file", InitialPasswordFile)
+	}
+	if err := os.Remove(given); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the administrator's password: %w", err)
+	}
+	return nil
+}
+
+// handleRest answers what no role took on the management port.
+func (s *Server) handleRest(mux *http.ServeMux) {
+	mux.HandleFunc("GET /health", s.health.brief)
+	line := "This is a Sluice control plane. Its REST API is below /api, its Key Manager below /oauth2."
+	if s.control == nil {
+		line = "This is a Sluice gateway. Its control plane is " + s.cfg.ControlPlane.URL + "."
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/services/") {
+			http.Error(w, "There is no such service; gateways use /services/enrolment and /services/bus.", http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		if r.URL.Path != "/" {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		_, _ = w.Write([]byte(line + "\n")) // the peer may have gone
+	})
+}
+
+// managementCertificate returns what the management port presents: the control
+// plane's certificate, or the gateway's, or, before it has joined, one of its
+// own making that the control plane pins at first contact.
+func (s *Server) managementCertificate() func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if s.cfg.TLS.ManagementCertificate != "" {
+		return fromFiles(s.cfg.TLS.ManagementCertificate, s.cfg.TLS.ManagementKey)
+	}
+	if s.control != nil {
+		return s.control.cert
+	}
+	return s.gateway.managementCertificate
+}
+
+// fromFiles presents a certificate that the operator brought. The files are
+// read at each handshake that follows a change, so that a renewed certificate
+// needs no restart.
+func fromFiles(cert, key string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		c, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return nil, fmt.Errorf("load the certificate: %w", err)
+		}
+		return &c, nil
+	}
+}
+
+// pool returns a certificate pool of PEM certificates.
+func pool(pem []byte) (*x509.CertPool, error) {
+	p := x509.NewCertPool()
+	if !p.AppendCertsFromPEM(pem) {
+		return nil, errors.New("no certificate could be read")
+	}
+	return p, nil
+}
+
+// runAll runs parts until ctx ends or one fails.
+func runAll(ctx context.Context, parts ...func(context.Context) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, part := range parts {
+		g.Go(func() error { return part(ctx) })
+	}
+	return g.Wait()
+}
+
+// hostOf returns the host of a URL, "" where it has none.
+func hostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+// portOf returns the port of a listener's address.
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
+}

@@ -1,0 +1,220 @@
+// Package server puts one Sluice process together from its configuration, and
+// runs it: the only place where packages are connected to each other.
+//
+// [New] reads what decides the process; [Server.Run] opens the management and
+// operations ports, builds the roles in roles.go and runs their parts until its
+// context ends. The traffic ports open when the gateway has loaded everything
+// that is assigned to it. listen.go opens ports, enrolment.go is the gateway's
+// side of joining by ServerURL, health.go says how the process is.
+//
+// Nothing is decided here that a rule of another package could decide.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sluice-api/sluice/internal/config"
+)
+
+// shutdownTime is how long requests under way may take once the process ends.
+const shutdownTime = 10 * time.Second
+
+// Server is one process. It is used by one goroutine.
+type Server struct {
+	cfg     *config.Config
+	version string
+	log     *slog.Logger
+	now     func() time.Time
+	health  *health
+	control *controlRole // nil: this process is a gateway only
+	gateway *gatewayRole // nil: this process has no gateway
+}
+
+// Options are what a Server needs beside its configuration.
+type Options struct {
+	Version string
+	Log     *slog.Logger
+}
+
+// New returns the process that cfg describes. It opens nothing.
+func New(cfg *config.Config, o Options) (*Server, error) {
+	if strings.HasPrefix(cfg.Database, "postgres://") {
+		return nil, errors.New("database: PostgreSQL is not supported by this version; leave the setting out to use SQLite")
+	}
+	return &Server{cfg: cfg, version: o.Version, log: o.Log, now: func() time.Time { return time.Now().UTC() }, health: newHealth()}, nil
+}
+
+// Run runs the process until ctx ends or one of its parts fails.
+func (s *Server) Run(ctx context.Context) error {
+	if err := os.MkdirAll(s.path(), 0o700); err != nil {
+		return fmt.Errorf("make the folder for the state: %w", err)
+	}
+	management, err := listen(s.cfg.Listen.Management)
+	if err != nil {
+		return err
+	}
+	defer closeAll(management)
+	operations, err := listen(s.cfg.Listen.Operations)
+	if err != nil {
+		return err
+	}
+	defer closeAll(operations)
+
+	mux := http.NewServeMux()
+	g, ctx := errgroup.WithContext(ctx)
+	if s.cfg.Role != config.GatewayOnly {
+		if s.control, err = s.newControlRole(ctx, mux); err != nil {
+			return err
+		}
+		defer s.control.close()
+	}
+	if s.cfg.Role != config.ControlPlaneOnly {
+		if s.gateway, err = s.newGatewayRole(mux); err != nil {
+			return err
+		}
+	}
+	s.handleRest(mux)
+	s.announce()
+	if s.control != nil {
+		g.Go(func() error { return s.control.run(ctx) })
+	}
+	if s.gateway != nil {
+		g.Go(func() error { return s.gateway.run(ctx) })
+	}
+	secure := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.managementCertificate(), NextProtos: []string{"h2", "http/1.1"}}
+	serve(g, ctx, s.newHTTPServer(mux), overTLS(management, secure))
+	serve(g, ctx, s.newHTTPServer(s.operations()), operations)
+	err = g.Wait()
+	s.log.Info("stopped")
+	return err
+}
+
+// path returns a path below the folder of the home in which the process keeps
+// its state.
+func (s *Server) path(elem ...string) string {
+	return filepath.Join(append([]string{s.cfg.Home, "state"}, elem...)...)
+}
+
+// announce says what this process is, in the log.
+func (s *Server) announce() {
+	for _, w := range s.cfg.Warnings {
+		s.log.Warn("configuration: " + w)
+	}
+	attrs := []any{
+		"version", s.version, "role", s.cfg.Role, "role_from", s.cfg.RoleFrom, "home", s.cfg.Home, "profile", s.cfg.Profile,
+		"management", s.cfg.Listen.Management, "operations", s.cfg.Listen.Operations,
+	}
+	if s.gateway != nil {
+		attrs = append(attrs, "http", s.cfg.Listen.HTTP, "https", s.cfg.Listen.HTTPS)
+	}
+	s.log.Info("started", attrs...)
+	if s.cfg.Profile == config.Quickstart {
+		s.log.Warn("the quickstart profile is for trying Sluice on one machine: every listener is on loopback and admin/admin may log in")
+	}
+}
+
+func (s *Server) newHTTPServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// serve runs srv on the listeners until ctx ends, and then lets requests end.
+func serve(g *errgroup.Group, ctx context.Context, srv *http.Server, listeners []net.Listener) {
+	for _, l := range listeners {
+		g.Go(func() error {
+			if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		<-ctx.Done()
+		end, cancel := context.WithTimeout(context.Background(), shutdownTime)
+		defer cancel()
+		if err := srv.Shutdown(end); err != nil {
+			return srv.Close()
+		}
+		return nil
+	})
+}
+
+// dial connects to an address. In the quickstart profile every listener is on
+// loopback, so an address of this machine is reached there.
+func (s *Server) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var d net.Dialer
+	host, port, err := net.SplitHostPort(address)
+	if err == nil && s.cfg.Profile == config.Quickstart && s.local(host) {
+		address = net.JoinHostPort("127.0.0.1", port)
+	}
+	return d.DialContext(ctx, network, address)
+}
+
+// local reports whether host is this machine.
+func (s *Server) local(host string) bool { return config.Local(host, config.LocalAddresses()) }
+
+// certificateHosts returns the names of the control plane's certificate: the
+// configured hosts and this machine's addresses.
+func (s *Server) certificateHosts() []string {
+	hosts := []string{s.cfg.ManagementHost, s.cfg.Host}
+	if s.cfg.Profile == config.Quickstart {
+		hosts = append(hosts, "localhost", "127.0.0.1", "::1")
+	}
+	for _, a := range config.LocalAddresses() {
+		if !a.IsLoopback() && a.Zone() == "" {
+			hosts = append(hosts, a.String())
+		}
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
+}
+
+// managementURL is the address of this process's management port.
+func (s *Server) managementURL() string {
+	_, port, _ := net.SplitHostPort(s.cfg.Listen.Management)
+	return (&url.URL{Scheme: "https", Host: net.JoinHostPort(s.cfg.ManagementHost, port)}).String()
+}
+
+// masterKey returns the key that seals secrets in the database, made at the
+// first start. It lies beside the database in a file of its own.
+func (s *Server) masterKey() (key [32]byte, err error) {
+	file := s.path("master.key")
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, _ = rand.Read(key[:]) // never fails
+		return key, writeNew(file, key[:])
+	}
+	if err == nil && len(b) != len(key) {
+		err = fmt.Errorf("%s has %d bytes and should have %d; restore it from the backup", filepath.Base(file), len(b), len(key))
+	}
+	copy(key[:], b)
+	return key, err
+}
+
+// writeNew writes a file that only its owner may read and that must not exist.
+func writeNew(name string, b []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	return errors.Join(err, f.Sync(), f.Close())
+}
