@@ -21,6 +21,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/sluice-api/sluice"
@@ -98,10 +99,14 @@ func (e *Error) Error() string {
 	if text == "" {
 		text = e.Message
 	}
-	if e.TraceID == "" {
-		return fmt.Sprintf("%s (%d %s)", text, e.Status, e.Code)
+	about := []string{strconv.Itoa(e.Status)}
+	if e.Code != "" {
+		about = append(about, e.Code)
 	}
-	return fmt.Sprintf("%s (%d %s, trace %s)", text, e.Status, e.Code, e.TraceID)
+	if e.TraceID != "" {
+		about = append(about, "trace "+e.TraceID)
+	}
+	return fmt.Sprintf("%s (%s)", text, strings.Join(about, ", "))
 }
 
 // IsStatus reports whether err is an answer with this status.

@@ -120,7 +120,7 @@ type Management struct {
 
 // Gateway holds the settings of the data plane.
 type Gateway struct {
-	Name                string        // shown in lists; the host name when empty
+	Name                string        // shown in lists; by default this machine's name and the HTTPS port
 	ClockLeeway         time.Duration // allowed clock difference when token times are judged
 	RemoveAuthorization bool          // drop Authorization before the backend
 }

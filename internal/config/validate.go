@@ -265,14 +265,15 @@ func (d *Draft) LocalIP() string {
 
 func (d *Draft) settleGateway() {
 	s, c := d.Settings.Gateway, &d.Config.Gateway
-	c.Name = d.hostname
+	_, port, _ := net.SplitHostPort(d.Config.Listen.HTTPS)
+	c.Name = d.hostname + ":" + port
 	if s.Name.Set() {
 		c.Name = strings.TrimSpace(s.Name.Text)
 		if fault := nameFault(c.Name); fault != "" {
 			d.problem(s.Name, "%s %s %s", s.Name.Name, quote(c.Name), fault)
 		}
 	}
-	c.ClockLeeway = d.duration(s.ClockLeeway, 60*time.Second, 0, 10*time.Minute)
+	c.ClockLeeway = d.duration(s.ClockLeeway, 60*time.Second, 0, time.Minute) // revocations are kept as long beyond a token's end
 	c.RemoveAuthorization = d.bool(s.RemoveAuthorization, true)
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/sluice-api/sluice/internal/artifact"
 )
@@ -83,9 +84,10 @@ func readLog(in io.Reader, size int64, f func(c *change, end int64) error) (good
 	}
 }
 
-// readBase gives each item of a base file to f and returns the root in its
-// header; nothing of it is verified.
-func readBase(in io.Reader, f func(Item) error) (signedRoot, error) {
+// readBase gives each item of a base file to f, which is told how many there
+// are to be, and returns the root in its header; nothing of it is verified.
+// Bodies share memory by the block.
+func readBase(in io.Reader, f func(it Item, count uint64) error) (signedRoot, error) {
 	r := bufio.NewReaderSize(in, 256<<10)
 	head := make([]byte, len(baseMagic)+4)
 	if _, err := io.ReadFull(r, head); err != nil || string(head[:len(baseMagic)]) != baseMagic {
@@ -104,16 +106,17 @@ func readBase(in io.Reader, f func(Item) error) (signedRoot, error) {
 	if h.err != nil {
 		return signedRoot{}, errDamaged
 	}
+	var memory blocks
 	for range count {
-		id, err := readBytes(r, maxItemID)
+		id, err := memory.read(r, maxItemID)
 		if err != nil {
 			return signedRoot{}, err
 		}
-		body, err := readBytes(r, artifact.MaxSize)
+		body, err := memory.read(r, artifact.MaxSize)
 		if err != nil {
 			return signedRoot{}, err
 		}
-		if err := f(Item{ID: string(id), Digest: artifact.DigestOf(body), Body: body}); err != nil {
+		if err := f(Item{ID: string(id), Digest: artifact.DigestOf(body), Body: body}, count); err != nil {
 			return signedRoot{}, err
 		}
 	}
@@ -123,12 +126,23 @@ func readBase(in io.Reader, f func(Item) error) (signedRoot, error) {
 	return signed, nil
 }
 
-func readBytes(r *bufio.Reader, limit uint64) ([]byte, error) {
+// blocks gives out memory in small pieces of large blocks: a state has a
+// hundred thousand bodies, and most are short.
+type blocks struct{ free []byte }
+
+const blockSize = 256 << 10
+
+// read reads a length and as many bytes.
+func (m *blocks) read(r *bufio.Reader, limit uint64) ([]byte, error) {
 	n, err := binary.ReadUvarint(r)
 	if err != nil || n > limit {
 		return nil, errDamaged
 	}
-	b := make([]byte, n)
+	if n > uint64(len(m.free)) {
+		m.free = make([]byte, max(n, blockSize))
+	}
+	var b []byte
+	b, m.free = m.free[:n:n], m.free[n:]
 	if _, err := io.ReadFull(r, b); err != nil {
 		return nil, errDamaged
 	}
@@ -140,15 +154,16 @@ func readBytes(r *bufio.Reader, limit uint64) ([]byte, error) {
 // log may be missing.
 func replay(base, log io.Reader, logSize int64, verify func(*signedRoot) error) (*loadedCopy, int64, error) {
 	var entries []entry
-	signed, err := readBase(base, func(it Item) error {
+	signed, err := readBase(base, func(it Item, count uint64) error {
+		if entries == nil {
+			entries = make([]entry, 0, min(count, 1<<20)) // the count is not verified
+		}
 		entries = append(entries, entry{it.ID, it.Digest, it.Body})
 		return nil
 	})
 	if err != nil {
 		return nil, 0, err
 	}
-	loaded := &loadedCopy{signed, emptyState().with(entries, nil)}
-
 	var changes []*change
 	var ends []int64
 	good, err := readLog(log, logSize, func(c *change, end int64) error {
@@ -162,7 +177,8 @@ func replay(base, log io.Reader, logSize int64, verify func(*signedRoot) error) 
 		// Mostly all of the log is good, and then its last root vouches for all
 		// before it: one signature, and each bucket computed once.
 		last := changes[n-1].signed
-		state := loaded.state.with(overlay(changes))
+		put, remove := overlay(changes)
+		state := emptyState().with(append(slices.Clip(entries), put...), remove)
 		if state.root == last.root && verify(&last) == nil {
 			return &loadedCopy{last, state}, good, nil
 		}
@@ -171,6 +187,7 @@ func replay(base, log io.Reader, logSize int64, verify func(*signedRoot) error) 
 	if err := verify(&signed); err != nil {
 		return nil, 0, err
 	}
+	loaded := &loadedCopy{signed, emptyState().with(entries, nil)}
 	if loaded.state.root != signed.root {
 		return nil, 0, errCopy
 	}
@@ -271,7 +288,7 @@ func copyItems(base, log io.ReadSeeker, logSize int64, s *state, put func(Item) 
 		}
 		return put(it)
 	}
-	if _, err := readBase(base, func(it Item) error {
+	if _, err := readBase(base, func(it Item, _ uint64) error {
 		if _, again := last[it.ID]; again {
 			return nil
 		}

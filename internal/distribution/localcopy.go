@@ -150,29 +150,43 @@ func (g *copyGeneration) close() {
 	}
 }
 
-// reopen opens the log of the generation in use and cuts off what is behind
-// size.
+// reopen opens the log of the generation in use for appending behind size, and
+// cuts off what is there.
 func (c *localCopy) reopen(size int64) {
-	f, err := os.OpenFile(c.logPath(c.sequence), os.O_CREATE|os.O_RDWR, 0o600)
-	if err == nil {
-		c.file = f
-		err = f.Truncate(size)
+	var before int64
+	var err error
+	if c.file, before, err = openSized(c.logPath(c.sequence), os.O_CREATE|os.O_RDWR); err != nil {
+		c.fail(err)
+		return
 	}
-	if err == nil && size == 0 {
-		size = int64(len(logMagic))
-		_, err = f.WriteAt([]byte(logMagic), 0)
-	}
-	if err == nil {
-		_, err = f.Seek(size, io.SeekStart)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
-		err = syncDir(c.dir)
+	if before != size || size == 0 {
+		if size, err = c.cutOff(size); err != nil {
+			c.fail(err)
+			return
+		}
 	}
 	c.logSize = size
-	c.fail(err)
+	if _, err := c.file.Seek(size, io.SeekStart); err != nil {
+		c.fail(err)
+	}
+}
+
+// cutOff cuts the log, of which at least the beginning is left, and makes that
+// safe. It returns the log's size.
+func (c *localCopy) cutOff(size int64) (int64, error) {
+	if err := c.file.Truncate(size); err != nil {
+		return 0, err
+	}
+	if size == 0 {
+		if _, err := c.file.WriteAt([]byte(logMagic), 0); err != nil {
+			return 0, err
+		}
+		size = int64(len(logMagic))
+	}
+	if err := c.file.Sync(); err != nil {
+		return 0, err
+	}
+	return size, syncDir(c.dir)
 }
 
 // append adds a change that has been verified. It is safe from a power cut

@@ -52,7 +52,11 @@ func bucketOf(id string) uint8 { return sha256.Sum256([]byte(id))[0] }
 // bucketDigest returns the digest of a bucket, whose entries are in order of
 // id. Ids are written with their length, so no two buckets are written alike.
 func bucketDigest(entries []entry) artifact.Digest {
-	var b []byte
+	size := 0
+	for i := range entries {
+		size += 4 + len(entries[i].id) + sha256.Size
+	}
+	b := make([]byte, 0, size)
 	for i := range entries {
 		e := &entries[i]
 		b = binary.BigEndian.AppendUint32(b, uint32(len(e.id)))
@@ -82,21 +86,19 @@ type edit struct {
 // error. Where an id occurs more than once the last put counts, and removing
 // over putting.
 func (s *state) with(put []entry, remove []string) *state {
-	var edits [bucketCount][]edit
+	edits := make([]edit, 0, len(put)+len(remove))
 	for _, e := range put {
-		b := bucketOf(e.id)
-		edits[b] = append(edits[b], edit{entry: e})
+		edits = append(edits, edit{entry: e})
 	}
 	for _, id := range remove {
-		b := bucketOf(id)
-		edits[b] = append(edits[b], edit{entry: entry{id: id}, gone: true})
+		edits = append(edits, edit{entry: entry{id: id}, gone: true})
 	}
 	next := *s
-	for b := range edits {
-		if len(edits[b]) == 0 {
+	for b, touching := range byBucket(edits) {
+		if len(touching) == 0 {
 			continue
 		}
-		next.buckets[b] = merge(s.buckets[b], edits[b])
+		next.buckets[b] = merge(s.buckets[b], touching)
 		next.digests[b] = bucketDigest(next.buckets[b])
 		next.size += len(next.buckets[b]) - len(s.buckets[b])
 	}
@@ -104,15 +106,37 @@ func (s *state) with(put []entry, remove []string) *state {
 	return &next
 }
 
-// merge returns a bucket after edits, which it sorts.
+// byBucket sorts edits by bucket, and leaves their order within one.
+func byBucket(edits []edit) (groups [bucketCount][]edit) {
+	buckets := make([]uint8, len(edits))
+	var counts [bucketCount]int
+	for i := range edits {
+		buckets[i] = bucketOf(edits[i].id)
+		counts[buckets[i]]++
+	}
+	room := make([]edit, len(edits))
+	for b, n := range counts {
+		groups[b], room = room[:0:n], room[n:]
+	}
+	for i, b := range buckets {
+		groups[b] = append(groups[b], edits[i])
+	}
+	return groups
+}
+
+// merge returns a bucket after edits, which it puts in order.
 func merge(old []entry, edits []edit) []entry {
-	slices.SortStableFunc(edits, func(a, b edit) int { return cmp.Compare(a.id, b.id) })
+	byID := func(a, b edit) int { return strings.Compare(a.id, b.id) }
+	if !slices.IsSortedFunc(edits, byID) {
+		slices.SortStableFunc(edits, byID)
+	}
 	merged := make([]entry, 0, len(old)+len(edits))
-	for i, e := range edits {
+	for i := range edits {
+		e := &edits[i]
 		if i+1 < len(edits) && edits[i+1].id == e.id {
 			continue // a later one counts
 		}
-		n, found := slices.BinarySearchFunc(old, e.id, func(o entry, id string) int { return strings.Compare(o.id, id) })
+		n, found := slices.BinarySearchFunc(old, e.id, compareID)
 		merged = append(merged, old[:n]...)
 		if old = old[n:]; found {
 			old = old[1:]
@@ -124,10 +148,12 @@ func merge(old []entry, edits []edit) []entry {
 	return slices.Clip(append(merged, old...))
 }
 
+func compareID(e entry, id string) int { return strings.Compare(e.id, id) }
+
 // find returns the entry of an id.
 func (s *state) find(id string) (entry, bool) {
 	bucket := s.buckets[bucketOf(id)]
-	n, found := slices.BinarySearchFunc(bucket, id, func(o entry, id string) int { return strings.Compare(o.id, id) })
+	n, found := slices.BinarySearchFunc(bucket, id, compareID)
 	if !found {
 		return entry{}, false
 	}

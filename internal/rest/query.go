@@ -205,3 +205,11 @@ func tagged(w http.ResponseWriter, r *http.Request, version int64, v any) error 
 	}
 	return answer(w, http.StatusOK, v)
 }
+
+// some returns list, empty instead of nil: clients expect an array.
+func some(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}

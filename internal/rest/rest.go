@@ -68,6 +68,7 @@ func New(o Options) *Server {
 	}
 	s.mux.Handle("/api/am/", web.Handler(movedAPI, writeWSO2, s.log))
 	s.mux.Handle("/client-registration/", web.Handler(movedAPI, writeWSO2, s.log))
+	s.mux.Handle("/", web.Handler(notThere, writeProblem, s.log))
 	return s
 }
 

@@ -46,6 +46,7 @@ func TestRequests(t *testing.T) {
 		"an older Store":                     {token: "-", call: "GET /api/am/store/v0.11/apis", status: 404, code: "path.moved", words: storeBase},
 		"an older registration":              {token: "-", call: "POST /client-registration/v0.10/register", status: 404, code: "path.moved", words: registrationBase},
 		"something else below /api/am":       {token: "-", call: "GET /api/am/devops/v0", status: 404, code: "path.unknown"},
+		"something else below /api":          {token: "-", call: "GET /api/x", status: 404, code: "path.unknown"},
 		"older: environments":                {call: "GET /api/am/publisher/v4/environments", status: 404, code: "path.moved", words: adminBase + "/environments"},
 		"older: tiers":                       {call: "GET /api/am/devportal/v3/tiers/api", status: 404, code: "path.moved", words: "throttling-policies"},
 		"older: keys":                        {call: "POST /api/am/devportal/v3/applications/generate-keys", status: 404, code: "path.moved", words: "{applicationId}"},
@@ -108,6 +109,7 @@ func TestImports(t *testing.T) {
 	}{
 		"inline":                     {parts: []string{"inlineAPIDefinition", weather, "additionalProperties", properties("Inline", "/inline")}, status: 201},
 		"YAML, all from the file":    {parts: []string{"file", "openapi: 3.1.0\ninfo: {title: Plain, version: '2'}\npaths: {/a: {get: {responses: {'200': {description: ok}}}}}\n"}, status: 201},
+		"our own definition":         {parts: []string{"file", string(ownDefinition), "additionalProperties", properties("Sluice", "/sluice")}, status: 201},
 		"the same name and version":  {parts: []string{"file", weather, "additionalProperties", properties("Weather", "/other")}, status: 409, code: "api.exists", number: 900300},
 		"the same context":           {parts: []string{"file", weather, "additionalProperties", properties("Other", "/WEATHER/")}, status: 409, code: "api.context_taken", number: 900251},
 		"a context of the platform":  {parts: []string{"file", weather, "additionalProperties", properties("Other", "/oauth2")}, status: 400, code: "api.context", number: 900346},
@@ -128,8 +130,8 @@ func TestImports(t *testing.T) {
 			a.wantError(t, c.status, c.code, c.number)
 		})
 	}
-	if got := as[list[apiInfo]](t, p.do(t, token, "GET /api/am/publisher/v4/apis", ""), http.StatusOK); got.Pagination.Total != 3 {
-		t.Errorf("%d APIs, want the three that were taken", got.Pagination.Total)
+	if got := as[list[apiInfo]](t, p.do(t, token, "GET /api/am/publisher/v4/apis", ""), http.StatusOK); got.Pagination.Total != 4 {
+		t.Errorf("%d APIs, want the four that were taken", got.Pagination.Total)
 	}
 }
 

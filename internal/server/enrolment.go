@@ -16,7 +16,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -94,16 +93,8 @@ func (r *gatewayRole) join(ctx context.Context, token sluice.Secret) error {
 
 // joinAt enrols this home's gateway at a control plane.
 func (s *Server) joinAt(ctx context.Context, controlURL string, token sluice.Secret) (*distribution.Identity, error) {
-	name := s.cfg.Gateway.Name
-	if name == "" {
-		host, err := os.Hostname()
-		if err != nil {
-			return nil, fmt.Errorf("name of this machine: %w", err)
-		}
-		name = net.JoinHostPort(host, portOf(s.cfg.Listen.HTTPS))
-	}
 	return distribution.Join(ctx, distribution.JoinOptions{
-		ControlURL: controlURL, Token: token, Name: name, Version: s.version,
+		ControlURL: controlURL, Token: token, Name: s.cfg.Gateway.Name, Version: s.version,
 		CAFile: s.cfg.ControlPlane.CAFile, Fingerprint: s.cfg.ControlPlane.Fingerprint, PinFirst: s.local(hostOf(controlURL)),
 		Listeners: []string{"http://" + s.cfg.Listen.HTTP, "https://" + s.cfg.Listen.HTTPS, "https://" + s.cfg.Listen.Management},
 		Hosts:     []string{s.cfg.Host}, Dial: s.dial, Log: s.log,

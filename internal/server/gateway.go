@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/artifact"
 	"github.com/sluice-api/sluice/internal/config"
 	"github.com/sluice-api/sluice/internal/distribution"
 	"github.com/sluice-api/sluice/internal/gateway"
@@ -79,6 +80,11 @@ func (r *gatewayRole) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		only, err := r.keyManagerOnly()
+		if err != nil {
+			return err
+		}
+		gw.Apply(only)
 		return runAll(ctx, gw.Run, func(ctx context.Context) error { return r.open(ctx, gw) })
 	}
 	if r.id() == nil {
@@ -110,6 +116,16 @@ func (r *gatewayRole) run(ctx context.Context) error {
 		r.s.health.wait("gateway", "")
 		return r.open(ctx, gw)
 	}, r.watch)
+}
+
+// keyManagerOnly is what a gateway serves to which no environment is assigned:
+// any host, and on it the Key Manager's paths.
+func (r *gatewayRole) keyManagerOnly() (distribution.Update, error) {
+	e := &artifact.Environment{Vhosts: []sluice.Vhost{{Host: r.s.cfg.Host}}}
+	body, err := artifact.Encode(e)
+	return distribution.Update{
+		Complete: true, Put: []distribution.Item{{ID: e.ItemID(), Digest: artifact.DigestOf(body), Body: body}},
+	}, err
 }
 
 // id returns the gateway's identity; nil: it has not joined.

@@ -21,7 +21,7 @@ func namespace(t *testing.T) bool {
 	if os.Getenv(inNamespace) == t.Name() {
 		for _, args := range [][]string{
 			{"link", "set", "lo", "up"},
-			{"link", "add", "own", "type", "dummy"},
+			{"link", "add", "own", "type", "veth", "peer", "name", "other"},
 			{"addr", "add", ownAddress + "/24", "dev", "own"},
 			{"link", "set", "own", "up"},
 		} {

@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/artifact"
+	"github.com/sluice-api/sluice/internal/distribution"
+	"github.com/sluice-api/sluice/internal/policy"
+)
+
+// nowhere is a transport without a network: what is measured is the gateway.
+type nowhere struct{}
+
+func (nowhere) Send(_ context.Context, _ *Endpoint, x *policy.Exchange) error {
+	x.Response.Status = 200
+	x.AddField(&x.Response.Fields, "Content-Type", "text/plain")
+	return nil
+}
+
+// commonCall returns a gateway and a function that fills in a call of the
+// common path: OAuth2, subscription and scope.
+func commonCall(t testing.TB) (*Gateway, func(x *policy.Exchange)) {
+	t.Helper()
+	g, err := New(Options{Transport: nowhere{}, RemoveAuthorization: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().Unix()
+	token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
+		"iss": "i", "sub": "alice", "aud": "urn:sluice:apis", "jti": "j", "client_id": "ck", "exp": now + 3600, "iat": now,
+		"keytype": "PRODUCTION", "aut": "APPLICATION_USER", "scope": "read write",
+	})
+	token.Header["typ"], token.Header["kid"] = "at+jwt", "k"
+	signed, err := token.SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var u distribution.Update
+	for _, it := range []artifact.Item{
+		&artifact.Environment{Vhosts: []sluice.Vhost{{Host: "gw.example.com"}}},
+		&artifact.Tokens{Issuer: "i", Keys: []sluice.SigningKey{{ID: "k", Algorithm: "ES256", Public: public}}},
+		&artifact.Application{ID: "app"}, &artifact.Key{Key: "ck", ApplicationID: "app", Type: sluice.ProductionKey},
+		&artifact.Subscription{ID: "sub", ApplicationID: "app", APIID: "weather", State: sluice.Unblocked},
+		&artifact.API{
+			ID: "weather", Environment: sluice.ProductionEnvironment, Vhost: "gw.example.com", Context: "/weather/1.0", Transports: []string{"https"},
+			State: sluice.Published, Production: []sluice.Endpoint{{URL: "http://backend/base"}},
+			Operations: []sluice.Operation{{Verb: "GET", Target: "/stations/{id}", Auth: sluice.AuthAny, Scopes: []string{"write"}}},
+		},
+	} {
+		body, err := artifact.Encode(it)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Put = append(u.Put, distribution.Item{ID: it.ItemID(), Digest: artifact.DigestOf(body), Body: body})
+	}
+	g.Apply(u)
+	authorization := []byte("Bearer " + signed)
+	client := netip.MustParseAddrPort("192.0.2.7:4000")
+	text := func(s string) []byte { return []byte(s) }
+	method, authority, path, query := text("GET"), text("gw.example.com:8243"), text("/weather/1.0/stations/%37?"), text("units=metric")
+	accept, any, auth, agent, agentValue := text("Accept"), text("*/*"), text("Authorization"), text("User-Agent"), text("test/1")
+	return g, func(x *policy.Exchange) {
+		x.Reset()
+		q := &x.Request
+		q.Method, q.Authority, q.Path, q.Query, q.HasQuery = method, authority, path[:len(path)-1], query, true
+		q.TLS, q.Protocol, q.Client = true, "1.1", client
+		q.Fields = append(q.Fields, policy.Field{Name: accept, Value: any}, policy.Field{Name: agent, Value: agentValue}, policy.Field{Name: auth, Value: authorization})
+	}
+}
+
+// TestNoAllocation holds that a call of the common path allocates nothing in
+// the gateway: neither one that is passed on nor one that is refused.
+func TestNoAllocation(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	g, fill := commonCall(t)
+	x := new(policy.Exchange)
+	for name, tc := range map[string]struct {
+		change func(x *policy.Exchange)
+		status int
+	}{
+		"passed on":    {func(*policy.Exchange) {}, 200},
+		"no token":     {func(x *policy.Exchange) { x.Request.Fields = x.Request.Fields[:1] }, 401},
+		"unknown path": {func(x *policy.Exchange) { x.Request.Path = x.Request.Path[1:] }, 400},
+	} {
+		n := testing.AllocsPerRun(1000, func() {
+			fill(x)
+			tc.change(x)
+			g.Serve(t.Context(), x)
+			g.Done(x)
+			if x.Response.Status != tc.status {
+				t.Fatalf("%s: status %d", name, x.Response.Status)
+			}
+		})
+		if n != 0 {
+			t.Errorf("%s: %v allocations, want none", name, n)
+		}
+	}
+}
+
+func BenchmarkServe(b *testing.B) {
+	g, fill := commonCall(b)
+	x := new(policy.Exchange)
+	b.ReportAllocs()
+	for b.Loop() {
+		fill(x)
+		g.Serve(b.Context(), x)
+		g.Done(x)
+	}
+}

@@ -1,0 +1,243 @@
+package rest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/web"
+)
+
+// apiMembers is what of a document sluice.API holds.
+type apiMembers struct {
+	Name        string      `json:"name"`
+	Version     string      `json:"version"`
+	Context     string      `json:"context"`
+	Description string      `json:"description"`
+	Policies    []string    `json:"policies"`
+	Transport   []string    `json:"transport"`
+	Visibility  string      `json:"visibility"`
+	IsDefault   bool        `json:"isDefaultVersion"`
+	Tags        []string    `json:"tags"`
+	Operations  []operation `json:"operations"`
+	Scopes      []apiScope  `json:"scopes"`
+	CORS        *cors       `json:"corsConfiguration"`
+}
+
+type operation struct {
+	ID       string          `json:"id,omitempty"`
+	Target   string          `json:"target"`
+	Verb     string          `json:"verb"`
+	AuthType string          `json:"authType"`
+	Tier     string          `json:"throttlingPolicy"`
+	Scopes   []string        `json:"scopes"`
+	Policies json.RawMessage `json:"operationPolicies,omitempty"`
+}
+
+type apiScope struct {
+	Scope  scopeDocument `json:"scope"`
+	Shared bool          `json:"shared"`
+}
+
+type scopeDocument struct {
+	Name        string   `json:"name"`
+	DisplayName string   `json:"displayName"`
+	Description string   `json:"description"`
+	Bindings    []string `json:"bindings"`
+}
+
+type cors struct {
+	Enabled     bool     `json:"corsConfigurationEnabled"`
+	Origins     []string `json:"accessControlAllowOrigins"`
+	Credentials bool     `json:"accessControlAllowCredentials"`
+	Headers     []string `json:"accessControlAllowHeaders"`
+	Methods     []string `json:"accessControlAllowMethods"`
+}
+
+// apiDefaults are the members of an API document that Sluice gives where
+// neither the API nor what is kept for clients says anything.
+const apiDefaults = `{
+	"displayName": "", "type": "HTTP", "hasThumbnail": false, "isRevision": false, "workflowStatus": "APPROVED",
+	"apiThrottlingPolicy": "Unlimited", "authorizationHeader": "Authorization", "apiKeyHeader": "ApiKey",
+	"securityScheme": ["oauth2","oauth_basic_auth_api_key_mandatory"], "audiences": [], "maxTps": null,
+	"visibleRoles": [], "accessControl": "NONE", "accessControlRoles": [], "subscriptionAvailability": "CURRENT_TENANT",
+	"additionalProperties": [], "additionalPropertiesMap": {}, "businessInformation": {},
+	"responseCachingEnabled": false, "cacheTimeout": 300, "enableSchemaValidation": false,
+	"endpointConfig": null, "endpointImplementationType": "ENDPOINT", "categories": [], "keyManagers": ["all"],
+	"gatewayVendor": "wso2", "gatewayType": "wso2/synapse"
+}`
+
+// apiDocument is what of an API document comes from the API itself; it stands
+// above what is kept for clients, and that above the defaults.
+type apiDocument struct {
+	ID             string          `json:"id"`
+	Provider       string          `json:"provider"`
+	State          string          `json:"lifeCycleStatus"`
+	CreatedTime    string          `json:"createdTime"`
+	UpdatedTime    string          `json:"lastUpdatedTime"`
+	UpdatedStamp   string          `json:"lastUpdatedTimestamp"`
+	IsRevision     bool            `json:"isRevision"`
+	RevisionOf     string          `json:"revisionedApiId,omitempty"`
+	RevisionNumber int             `json:"revisionId"`
+	EndpointConfig json.RawMessage `json:"endpointConfig,omitempty"`
+	apiMembers
+}
+
+// readAPI reads an API document. Its problems are reported together.
+func readAPI(document []byte) (sluice.API, error) {
+	members := map[string]json.RawMessage{}
+	if err := web.DecodeJSON(document, &members); err != nil {
+		return sluice.API{}, err
+	}
+	for _, name := range readOnlyMembers {
+		delete(members, name)
+	}
+	maps.DeleteFunc(members, func(_ string, v json.RawMessage) bool { return string(v) == "null" })
+
+	var problems sluice.Problems
+	refuseUnsupported(&problems, members)
+	typed, err := takeTyped(members)
+	if err != nil {
+		return sluice.API{}, err
+	}
+	a := typed.api(&problems)
+	if raw, ok := members["endpointConfig"]; ok {
+		if a.Production, a.Sandbox, members["endpointConfig"], err = readEndpoints(&problems, raw); err != nil {
+			return sluice.API{}, err
+		}
+	}
+	if len(members) > 0 {
+		if a.Opaque, err = json.Marshal(members); err != nil {
+			return sluice.API{}, err
+		}
+	}
+	if len(a.Opaque) > maxOpaque {
+		problems.Add("additionalProperties", "api.document", "The members that are kept for clients have more than %d KB.", maxOpaque>>10)
+	}
+	return a, problems.Err()
+}
+
+// writeAPI returns the document of an API; with a revision, of the frozen one.
+func writeAPI(a *sluice.API, revision *sluice.Revision) (map[string]json.RawMessage, error) {
+	d := apiDocument{
+		ID: a.ID, Provider: a.Owner, State: string(a.State), CreatedTime: stamp(a.CreatedAt), UpdatedTime: stamp(a.UpdatedAt),
+		UpdatedStamp: strconv.FormatInt(a.UpdatedAt.UnixMilli(), 10), apiMembers: membersOf(a),
+	}
+	if revision != nil {
+		d.ID, d.IsRevision, d.RevisionOf, d.RevisionNumber = revision.ID, true, a.ID, revision.Number
+	}
+	kept := map[string]json.RawMessage{}
+	if len(a.Opaque) > 0 {
+		if err := json.Unmarshal(a.Opaque, &kept); err != nil {
+			return nil, fmt.Errorf("members kept for clients of API %s: %w", a.ID, err)
+		}
+	}
+	d.EndpointConfig = endpointsOf(a, kept["endpointConfig"])
+	all := map[string]json.RawMessage{}
+	if err := json.Unmarshal([]byte(apiDefaults), &all); err != nil {
+		return nil, fmt.Errorf("defaults of an API document: %w", err)
+	}
+	maps.Copy(all, kept)
+	b, err := json.Marshal(d)
+	if err != nil {
+		return nil, err
+	}
+	return all, json.Unmarshal(b, &all)
+}
+
+// membersOf is the reverse of apiMembers.api.
+func membersOf(a *sluice.API) apiMembers {
+	m := apiMembers{
+		Name: a.Name, Version: a.Version, Context: contextOf(a), Description: a.Description, IsDefault: a.Default,
+		Policies: some(a.Tiers), Transport: some(a.Transports), Tags: some(a.Tags), Visibility: strings.ToUpper(string(a.Visibility)),
+		Operations: operationsOf(a), Scopes: []apiScope{},
+	}
+	for _, sc := range a.Scopes {
+		m.Scopes = append(m.Scopes, apiScope{Scope: scopeDocument{sc.Name, sc.DisplayName, sc.Description, some(sc.Roles)}})
+	}
+	if c := a.CORS; c != nil {
+		m.CORS = &cors{c.Enabled, some(c.Origins), c.Credentials, some(c.Headers), some(c.Methods)}
+	}
+	return m
+}
+
+func operationsOf(a *sluice.API) []operation {
+	return mapped(a.Operations, func(o sluice.Operation) operation {
+		tier := o.Tier
+		if tier == "" {
+			tier = sluice.Unlimited
+		}
+		return operation{Target: o.Target, Verb: o.Verb, AuthType: writeAuthType(o.Auth), Tier: tier, Scopes: some(o.Scopes)}
+	})
+}
+
+// api returns the document as a sluice.API.
+func (m *apiMembers) api(problems *sluice.Problems) sluice.API {
+	a := sluice.API{
+		Name: m.Name, Version: m.Version, Context: m.Context, Description: m.Description, Default: m.IsDefault,
+		Tiers: m.Policies, Transports: m.Transport, Tags: m.Tags,
+	}
+	switch m.Visibility {
+	case "":
+	case "PUBLIC":
+		a.Visibility = sluice.Public
+	case "PRIVATE":
+		a.Visibility = sluice.Private
+	default:
+		problems.Add("visibility", "api.visibility", "The visibility is PUBLIC or PRIVATE; visibility by role is not offered.")
+	}
+	for _, o := range m.Operations {
+		if !empty(o.Policies) {
+			problems.Add("operations", "api.unsupported", "Policies of operations are not offered.")
+		}
+		auth, ok := readAuthType(o.AuthType)
+		if !ok {
+			problems.Add("operations", "api.operation", "The authType of %s %s is not known.", o.Verb, o.Target)
+		}
+		op := sluice.Operation{Verb: strings.ToUpper(o.Verb), Target: o.Target, Auth: auth, Scopes: o.Scopes}
+		if o.Tier != sluice.Unlimited {
+			op.Tier = o.Tier
+		}
+		a.Operations = append(a.Operations, op)
+	}
+	for _, s := range m.Scopes {
+		if s.Shared {
+			problems.Add("scopes", "api.unsupported", "Shared scopes are not offered.")
+		}
+		a.Scopes = append(a.Scopes, sluice.Scope{Name: s.Scope.Name, DisplayName: s.Scope.DisplayName, Description: s.Scope.Description, Roles: s.Scope.Bindings})
+	}
+	if c := m.CORS; c != nil {
+		a.CORS = &sluice.CORS{Enabled: c.Enabled, Origins: c.Origins, Methods: c.Methods, Headers: c.Headers, Credentials: c.Credentials}
+	}
+	return a
+}
+
+func readAuthType(s string) (sluice.AuthType, bool) {
+	switch strings.ToLower(s) {
+	case "", "any", "application & application user":
+		return sluice.AuthAny, true
+	case "application":
+		return sluice.AuthApplication, true
+	case "application user", "application_user":
+		return sluice.AuthUser, true
+	case "none":
+		return sluice.AuthNone, true
+	}
+	return "", false
+}
+
+func writeAuthType(a sluice.AuthType) string {
+	switch a {
+	case sluice.AuthApplication:
+		return "Application"
+	case sluice.AuthUser:
+		return "Application User"
+	case sluice.AuthNone:
+		return "None"
+	}
+	return "Application & Application User"
+}
+
