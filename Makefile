@@ -6,7 +6,7 @@ FUZZTIME ?= 20s
 PACKAGES = $$($(GO) list ./... )
 RACE     = $$($(GO) list ./... | grep -v /test/)
 
-.PHONY: test deps build fmt lint generate units race integration fuzz quickstart dist bench vuln deadcode clean
+.PHONY: test deps build fmt lint generate units race fuzz quickstart dist bench vuln deadcode clean
 
 test: deps build fmt lint generate units race
 

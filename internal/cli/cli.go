@@ -35,6 +35,7 @@ type commands struct {
 	Config     configCommand     `cmd:"" help:"Check or show a home's configuration without starting it."`
 	Gateway    gatewayCommand    `cmd:"" help:"Let this home's gateway join an environment."`
 	Token      tokenCommand      `cmd:"" help:"Make an access token for the management API, on a stopped control plane."`
+	Admin      adminCommand      `cmd:"" help:"Help an administrator who lost the password."`
 	Sample     sampleCommand     `cmd:"" hidden:"" name:"sample-backend" help:"Serve the sample API's backend."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 }

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 
 	"github.com/sluice-api/sluice/internal/config"
 	"github.com/sluice-api/sluice/internal/config/wso2"
@@ -38,14 +37,11 @@ func (c *initCommand) Run(e *environment) error {
 		return err
 	}
 	if c.AdminPasswordFile != "" {
-		b, err := os.ReadFile(c.AdminPasswordFile)
+		password, err := readPassword(c.AdminPasswordFile)
 		if err != nil {
 			return err
 		}
-		if len(strings.TrimSpace(string(b))) < 8 {
-			return errors.New("the administrator's password needs at least 8 characters")
-		}
-		if err := os.WriteFile(filepath.Join(c.Dir, server.AdminPasswordFile), b, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(c.Dir, server.AdminPasswordFile), []byte(password.Reveal()+"\n"), 0o600); err != nil {
 			return err
 		}
 	}

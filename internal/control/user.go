@@ -76,6 +76,29 @@ func (p *Plane) HasAdministrator(ctx context.Context) (found bool, err error) {
 	return found, err
 }
 
+// ResetAdministrator gives the first administrator another password, from the
+// command line on the control plane's own home.
+func (p *Plane) ResetAdministrator(ctx context.Context, password sluice.Secret) error {
+	hash, err := p.logins.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	actor := sluice.System()
+	actor.Client = "cli"
+	ctx = sluice.WithActor(ctx, actor)
+	return p.db.Update(ctx, func(tx *database.Tx) error {
+		u, err := tx.UserByName(sluice.DefaultOrganization, AdministratorName)
+		if err != nil {
+			return err
+		}
+		u.PasswordHash, u.MustChange = hash, false
+		if err := tx.PutUser(&u); err != nil {
+			return err
+		}
+		return audit(ctx, tx, "user.password", "user", u.ID, u.Name, nil, nil)
+	})
+}
+
 // Login returns the user with this name and password. An unknown user costs as
 // much time as a known one; after some failures of one name from one address
 // the next tries are refused for a while, never for good.

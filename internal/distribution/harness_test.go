@@ -20,6 +20,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -430,3 +431,12 @@ func copyDir(t testing.TB, dir string) string {
 	}
 	return to
 }
+
+// clock is one that tests set forward.
+type clock struct{ ahead atomic.Int64 }
+
+func newClock() *clock { return new(clock) }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+func (c *clock) add(d time.Duration) { c.ahead.Add(int64(d)) }

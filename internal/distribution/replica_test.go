@@ -205,9 +205,9 @@ func TestReplicaHoldsABoundedNumberOfChanges(t *testing.T) {
 	w := &world{signer: signer, view: &view{"prod", 1, 1, emptyState()}}
 	r := replica{environment: "prod", keys: []ed25519.PublicKey{public}, state: emptyState(), signed: w.signed(w.view)}
 	r.catching = true
-	body := make([]byte, 1<<20)
+	body, empty := make([]byte, 1<<20), emptyState()
 	for n := range int64(2 * maxHeld) {
-		c := &change{signed: w.signed(&view{"prod", 1, 2 + n, emptyState()}), whole: true}
+		c := &change{signed: w.signed(&view{"prod", 1, 2 + n, empty}), whole: true}
 		if n%100 == 0 {
 			c.put = []Item{{ID: "x", Body: body}}
 		}

@@ -169,8 +169,9 @@ func (r *following) answer(m *nats.Msg) error {
 		r.f.Report()
 	}
 	now, here := r.f.o.Now(), &r.replica.signed
+	again := false
 	r.f.set(func(s *followerState) {
-		if s.since.IsZero() || now.Sub(s.heard) > sluice.StaleAfter {
+		if again = s.since.IsZero() || now.Sub(s.heard) > sluice.StaleAfter; again {
 			s.since = now
 		}
 		s.heard, s.skew, s.linkErr = now, a.signed.time.Sub(now), nil
@@ -178,6 +179,9 @@ func (r *following) answer(m *nats.Msg) error {
 			s.fromCopy, s.stateErr = false, nil
 		}
 	})
+	if again {
+		r.f.o.Log.Info("control plane connected", "url", r.f.o.URL, "generation", a.signed.generation)
+	}
 	if here.newerThan(&a.signed) && a.signed.time.Sub(here.time) > sluice.StaleAfter {
 		return fmt.Errorf("the control plane is at epoch %d generation %d, before epoch %d generation %d of this gateway; was it restored from a backup without a new epoch?",
 			a.signed.epoch, a.signed.generation, here.epoch, here.generation)

@@ -24,6 +24,8 @@ func CanonicalPath(dst, raw []byte) (path []byte, ok bool) {
 		return dst, false
 	}
 	begin := len(dst)
+	plain := true // nothing that needs a second look
+	last := byte(0)
 	for i := 0; i < len(raw); {
 		c := raw[i]
 		switch {
@@ -32,15 +34,19 @@ func CanonicalPath(dst, raw []byte) (path []byte, ok bool) {
 			if dst, n, ok = appendEncoded(dst, raw[i:]); !ok {
 				return dst, false
 			}
+			plain, last = false, c
 			i += n
 			continue
-		case c == '/' && len(dst) > begin && dst[len(dst)-1] == '/', !isPathByte(c):
+		case c == '/' && last == '/', !isPathByte(c):
 			return dst, false
+		case c == ';', c == '.' && last == '/':
+			plain = false
 		}
 		dst = append(dst, c)
+		last = c
 		i++
 	}
-	return dst, unambiguous(dst[begin:])
+	return dst, plain || unambiguous(dst[begin:])
 }
 
 // appendEncoded appends the canonical form of the character that b begins with

@@ -1,13 +1,7 @@
 package rest
 
 import (
-	"encoding/json"
-	"fmt"
-	"maps"
 	"net/http"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/control"
@@ -89,4 +83,3 @@ func (s *Server) deleteAPI(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.plane.DeleteAPI(r.Context(), r.PathValue("apiId"), version)
 }
-

@@ -240,4 +240,3 @@ func writeAuthType(a sluice.AuthType) string {
 	}
 	return "Application & Application User"
 }
-

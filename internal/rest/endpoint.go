@@ -100,4 +100,3 @@ func endpointsOf(a *sluice.API, kept json.RawMessage) json.RawMessage {
 	b, _ := json.Marshal(config) // strings alone
 	return b
 }
-

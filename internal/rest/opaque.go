@@ -3,9 +3,7 @@ package rest
 import (
 	"bytes"
 	"encoding/json"
-	"maps"
 	"slices"
-	"strings"
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/web"
@@ -122,4 +120,3 @@ func emptyValue(v any) bool {
 	}
 	return false
 }
-

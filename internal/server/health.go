@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/pprof"
 	"sync"
@@ -80,8 +81,14 @@ func (h *health) full(extra func() map[string]any) http.HandlerFunc {
 }
 
 // operations serves the operations port: health with reasons, metrics and
-// profiles. It is on loopback.
+// profiles on loopback; where others reach it, health alone, in short.
 func (s *Server) operations() http.Handler {
+	if !onLoopback(s.cfg.Listen.Operations) {
+		mux := http.NewServeMux()
+		mux.HandleFunc("GET /health", s.health.brief)
+		mux.HandleFunc("GET /ready", s.health.brief)
+		return mux
+	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
@@ -103,4 +110,15 @@ func (s *Server) details() map[string]any {
 		d["gateway"] = s.gateway.details()
 	}
 	return d
+}
+
+// onLoopback reports whether a listener's address is reached from this machine
+// alone.
+func onLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -15,23 +15,52 @@ import (
 	"github.com/sluice-api/sluice/internal/distribution"
 )
 
+// offline opens the control plane of a home whose process is stopped, with its
+// first administrator.
+func (s *Server) offline(ctx context.Context) (*controlRole, error) {
+	if s.cfg.Role == config.GatewayOnly {
+		return nil, fmt.Errorf("this home is a gateway; its control plane is %s", s.cfg.ControlPlane.URL)
+	}
+	if err := os.MkdirAll(s.path(), 0o700); err != nil {
+		return nil, err
+	}
+	c := &controlRole{}
+	if err := s.openPlane(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := s.firstAdministrator(ctx, c.plane); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// ResetAdministrator gives the first administrator of a home whose control plane
+// is stopped another password.
+func (s *Server) ResetAdministrator(ctx context.Context, password sluice.Secret) error {
+	c, err := s.offline(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if err := c.plane.ResetAdministrator(ctx, password); err != nil {
+		return err
+	}
+	err = os.Remove(filepath.Join(s.cfg.Home, InitialPasswordFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // CreateToken makes a personal access token for a user on a home whose control
 // plane is stopped. scopes nil: all that the user's roles give.
 func (s *Server) CreateToken(ctx context.Context, user, name string, scopes []string, ttl time.Duration) (t sluice.AccessToken, secret sluice.Secret, err error) {
-	if s.cfg.Role == config.GatewayOnly {
-		return t, "", fmt.Errorf("this home is a gateway; its control plane is %s", s.cfg.ControlPlane.URL)
-	}
-	if err := os.MkdirAll(s.path(), 0o700); err != nil {
-		return t, "", err
-	}
-	var c controlRole
-	if err := s.openPlane(ctx, &c); err != nil {
+	c, err := s.offline(ctx)
+	if err != nil {
 		return t, "", err
 	}
 	defer c.close()
-	if err := s.firstAdministrator(ctx, c.plane); err != nil {
-		return t, "", err
-	}
 	if user == "" {
 		user = control.AdministratorName
 	}

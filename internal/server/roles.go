@@ -85,7 +85,6 @@ func (s *Server) newControlRole(ctx context.Context, mux *http.ServeMux) (c *con
 	mux.Handle("/oauth2/", c.keys.Handler())
 	mux.Handle("/.well-known/", c.keys.Handler())
 	mux.Handle("/services/bus", c.plane.BusHandler())
-	mux.Handle("/carbon", http.RedirectHandler("/admin", http.StatusFound))
 	return c, nil
 }
 
@@ -167,7 +166,7 @@ func (s *Server) firstAdministrator(ctx context.Context, plane *control.Plane) e
 		return fmt.Errorf("make the first administrator: %w", err)
 	}
 	if initial != "" {
-		s.log.Warn("the first administrator is admin; the temporary password is in a file", "file", InitialPasswordFile)
+		s.log.Warn("the first administrator is admin, with a temporary password in a file; set your own with `sluice admin reset`", "file", InitialPasswordFile)
 	}
 	if err := os.Remove(given); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the administrator's password: %w", err)

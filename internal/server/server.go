@@ -24,7 +24,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -54,8 +53,11 @@ type Options struct {
 
 // New returns the process that cfg describes. It opens nothing.
 func New(cfg *config.Config, o Options) (*Server, error) {
-	if strings.HasPrefix(cfg.Database, "postgres://") {
+	if cfg.Database != "" {
 		return nil, errors.New("database: PostgreSQL is not supported by this version; leave the setting out to use SQLite")
+	}
+	if cfg.TLS.ManagementCertificate != "" && cfg.Role != config.GatewayOnly {
+		return nil, errors.New("tls.management_certificate: a control plane of this version presents the certificate of its own CA, which gateways pin; leave the setting out")
 	}
 	return &Server{cfg: cfg, version: o.Version, log: o.Log, now: func() time.Time { return time.Now().UTC() }, health: newHealth()}, nil
 }

@@ -11,8 +11,9 @@ import (
 // requestBody is the body of a request. A transport may still read it while the
 // answer is written; once the handler has ended it finds nothing more.
 type requestBody struct {
-	r       *http.Request
-	control *http.ResponseController
+	r        *http.Request
+	control  *http.ResponseController
+	progress time.Duration
 
 	mu      sync.Mutex // guards what follows, and keeps deadlines from falling on the next request
 	started bool       // somebody has read
@@ -29,7 +30,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	b.started = true
-	b.setDeadline(time.Now().Add(progressTimeout))
+	b.setDeadline(time.Now().Add(b.progress))
 	b.mu.Unlock()
 
 	n, err := b.r.Body.Read(p)

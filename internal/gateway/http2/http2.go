@@ -24,7 +24,6 @@ const (
 	maxResponseHeader = 64 << 10         // bytes of a response's header
 	maxStreams        = 100              // of an HTTP/2 connection
 	headerTimeout     = 10 * time.Second // for a request's header
-	progressTimeout   = 30 * time.Second // without a byte of a body read or written
 	idleTimeout       = 60 * time.Second // between requests
 	connectTimeout    = 10 * time.Second // to a backend; and as long again for TLS
 )

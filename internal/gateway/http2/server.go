@@ -21,14 +21,16 @@ import (
 
 // ServerOptions are what a Server may be told; the zero value works.
 type ServerOptions struct {
-	Drain time.Duration // how long calls may go on once Serve is to end; 0: 10 s
-	Log   *slog.Logger  // nil: nothing is logged
+	Drain    time.Duration // how long calls may go on once Serve is to end; 0: 10 s
+	Progress time.Duration // how long a client may neither send nor take a byte of a body; 0: 30 s
+	Log      *slog.Logger  // nil: nothing is logged
 }
 
 // Server is the clients' end. It may serve many listeners at once.
 type Server struct {
 	gateway   *gateway.Gateway
 	drain     time.Duration
+	progress  time.Duration
 	log       *slog.Logger
 	exchanges sync.Pool // of *policy.Exchange
 	buffers   sync.Pool // of *[]byte
@@ -39,11 +41,14 @@ func NewServer(g *gateway.Gateway, o ServerOptions) *Server {
 	if o.Drain == 0 {
 		o.Drain = 10 * time.Second
 	}
+	if o.Progress == 0 {
+		o.Progress = 30 * time.Second
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Server{
-		gateway: g, drain: o.Drain, log: o.Log,
+		gateway: g, drain: o.Drain, progress: o.Progress, log: o.Log,
 		exchanges: sync.Pool{New: func() any { return new(policy.Exchange) }},
 		buffers:   sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }},
 	}
@@ -101,7 +106,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.Reset()
 		h.exchanges.Put(x)
 	}()
-	body := &requestBody{r: r, control: http.NewResponseController(w)}
+	body := &requestBody{r: r, progress: h.progress, control: http.NewResponseController(w)}
 	defer h.recover(x)
 	defer body.end()
 	fault := fill(x, r, body, h.secure)
@@ -236,7 +241,7 @@ func (h *handler) copy(w http.ResponseWriter, body io.Reader, streaming bool) er
 	for {
 		n, err := body.Read(*buffer)
 		if n > 0 {
-			_ = control.SetWriteDeadline(time.Now().Add(progressTimeout))
+			_ = control.SetWriteDeadline(time.Now().Add(h.progress))
 			if _, err := w.Write((*buffer)[:n]); err != nil {
 				return fmt.Errorf("write body: %w", err)
 			}
