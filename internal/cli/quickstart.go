@@ -50,7 +50,7 @@ func (c *quickstartCommand) Run(ctx context.Context, e *environment) (err error)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
-	p := &platform{dir: dir, offset: c.Offset, steps: &steps{out: e.out}, group: g, stop: stop}
+	p := &platform{dir: dir, offset: c.Offset, steps: newSteps(e.out), group: g, stop: stop}
 	defer func() {
 		stop()
 		if gerr := g.Wait(); err == nil && !errors.Is(gerr, context.Canceled) {
@@ -84,23 +84,38 @@ func (c *quickstartCommand) folder() (dir string, remove func() error, err error
 	return dir, keep, err
 }
 
-// steps prints what is done, and how long each step took.
-type steps struct{ out io.Writer }
+// steps prints what is done, and how long each step took. On a terminal it also
+// shows what it is at.
+type steps struct {
+	out      io.Writer
+	terminal bool
+}
+
+func newSteps(out io.Writer) *steps {
+	f, isFile := out.(*os.File)
+	if !isFile {
+		return &steps{out: out}
+	}
+	info, err := f.Stat()
+	return &steps{out: out, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
+}
 
 // do runs one step. The note that it returns is shown beside it.
 func (s *steps) do(name string, f func() (note string, err error)) error {
 	start := time.Now()
-	_, _ = fmt.Fprintf(s.out, "  … %s", name)
+	if s.terminal {
+		_, _ = fmt.Fprintf(s.out, "  … %s\r", name)
+	}
 	note, err := f()
 	took := time.Since(start).Seconds()
 	if err != nil {
-		_, _ = fmt.Fprintf(s.out, "\r  ✗ %s (%.2f s)\n", name, took)
+		_, _ = fmt.Fprintf(s.out, "  ✗ %s (%.2f s)\n", name, took)
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	if note != "" {
 		note = ": " + note
 	}
-	_, _ = fmt.Fprintf(s.out, "\r  ✓ %s%s (%.2f s)\n", name, note, took)
+	_, _ = fmt.Fprintf(s.out, "  ✓ %s%s (%.2f s)\n", name, note, took)
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -161,14 +162,12 @@ func (c *Client) call(ctx context.Context, q request, out any) error {
 	if c.o.Token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.o.Token.Reveal())
 	}
-	for name, values := range q.header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, q.header)
 	answer, err := c.http.Do(r)
 	if err != nil {
 		return err // names method and address
 	}
-	defer answer.Body.Close() //nolint:errcheck // it was read
+	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("read the answer of %s %s: %w", q.method, q.path, err)

@@ -279,7 +279,7 @@ func TestRemovalDuringAdmission(t *testing.T) {
 	}
 }
 
-func TestNewerConnectionOfAKeyWins(t *testing.T) {
+func TestF16NewerConnectionOfAKeyWins(t *testing.T) {
 	c := newControl(t)
 	c.environment("prod", 1)
 	c.start()
@@ -371,9 +371,9 @@ func TestFollowerTrustsControlPlanesOnly(t *testing.T) {
 	}
 }
 
-// TestTamperedChanges plays a bus that has been taken over: it can send what it
+// TestF12TamperedChanges plays a bus that has been taken over: it can send what it
 // likes, except for what the control plane has signed.
-func TestTamperedChanges(t *testing.T) {
+func TestF12TamperedChanges(t *testing.T) {
 	c := newControl(t)
 	c.environment("prod", 10)
 	c.start()

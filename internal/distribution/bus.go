@@ -17,11 +17,7 @@ import (
 	"github.com/sluice-api/sluice/internal/artifact"
 )
 
-// Limits of a Bus.
-const (
-	heartbeatQueue = 4096            // heartbeats waiting; more are lost, which does no harm
-	lookupTimeout  = 5 * time.Second // for Options.Gateway
-)
+const lookupTimeout = 5 * time.Second // for Options.Gateway
 
 // Bus is the control plane's end: an embedded server for gateways to connect
 // to, the state of each environment that a gateway has asked for, and what the
@@ -79,8 +75,8 @@ func (b *Bus) Run(ctx context.Context) error {
 		return err
 	}
 	defer e.stop()
-	heartbeats := make(chan *nats.Msg, heartbeatQueue)
-	if _, err := e.control.ChanSubscribe(anyGatewaySubject(statusSubject), heartbeats); err != nil {
+	heartbeats, err := e.control.SubscribeSync(anyGatewaySubject(statusSubject))
+	if err != nil {
 		return fmt.Errorf("bus: %w", err)
 	}
 	requests, err := e.control.SubscribeSync(anyGatewaySubject(stateSubjects))
@@ -110,6 +106,25 @@ func (b *Bus) Run(ctx context.Context) error {
 
 // Ready is closed once gateways can connect.
 func (b *Bus) Ready() <-chan struct{} { return b.ready }
+
+// next returns the next message of a subscription, false when ctx has ended.
+// Messages that were lost because too many waited do no harm: who asked asks
+// again.
+func (b *Bus) next(ctx context.Context, s *nats.Subscription) (*nats.Msg, bool) {
+	for {
+		m, err := s.NextMsgWithContext(ctx)
+		if err == nil {
+			return m, true
+		}
+		if ctx.Err() != nil {
+			return nil, false
+		}
+		if !errors.Is(err, nats.ErrSlowConsumer) {
+			b.o.Log.ErrorContext(ctx, "gateways are not heard any more", "err", err)
+			return nil, false
+		}
+	}
+}
 
 // admit lets a gateway in that is enrolled. The gateway is looked up a second
 // time once its connection can be cut, so that a removal in between is seen by

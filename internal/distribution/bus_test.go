@@ -115,7 +115,7 @@ func TestLargeChangeIsAnnounced(t *testing.T) {
 	}
 }
 
-func TestNewEpoch(t *testing.T) {
+func TestF18NewEpoch(t *testing.T) {
 	c := newControl(t)
 	c.environment("prod", 10)
 	c.start()
@@ -143,7 +143,7 @@ func TestNewEpoch(t *testing.T) {
 	}
 }
 
-func TestRestartWithoutControlPlane(t *testing.T) {
+func TestF9RestartWithoutControlPlane(t *testing.T) {
 	c := newControl(t)
 	c.environment("prod", 100)
 	c.start()
@@ -223,7 +223,7 @@ func TestStateThatCannotBeReadYet(t *testing.T) {
 	m.await(1, 1)
 }
 
-func TestHundredGatewaysAtOnce(t *testing.T) {
+func TestF15HundredGatewaysAtOnce(t *testing.T) {
 	c := newControl(t)
 	c.environment("prod", 1000)
 	c.start()
@@ -281,7 +281,7 @@ func (h halfOpen) Close() error {
 	return h.Conn.Close()
 }
 
-func TestHalfOpenConnection(t *testing.T) {
+func TestF14HalfOpenConnection(t *testing.T) {
 	c := newControl(t)
 	c.bus.ping = 50 * time.Millisecond
 	c.environment("prod", 1)

@@ -154,14 +154,8 @@ func (e *environment) keptAt(p position, now time.Time) (*view, bool) {
 // answerRequests answers gateways that catch up, until ctx ends.
 func (b *Bus) answerRequests(ctx context.Context, control *nats.Conn, requests *nats.Subscription) {
 	for {
-		m, err := requests.NextMsgWithContext(ctx)
-		if errors.Is(err, nats.ErrSlowConsumer) {
-			continue // some requests were lost; who asked will ask again
-		}
-		if err != nil {
-			if ctx.Err() == nil {
-				b.o.Log.ErrorContext(ctx, "gateways that catch up are not answered any more", "err", err)
-			}
+		m, ok := b.next(ctx, requests)
+		if !ok {
 			return
 		}
 		fields, err := b.answerRequest(ctx, m)

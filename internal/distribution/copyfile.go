@@ -156,7 +156,7 @@ func replay(base, log io.Reader, logSize int64, verify func(*signedRoot) error) 
 	var entries []entry
 	signed, err := readBase(base, func(it Item, count uint64) error {
 		if entries == nil {
-			entries = make([]entry, 0, min(count, 1<<20)) // the count is not verified
+			entries = make([]entry, 0, min(count, 1<<17)) // the count is not verified
 		}
 		entries = append(entries, entry{it.ID, it.Digest, it.Body})
 		return nil

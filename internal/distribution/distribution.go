@@ -1,20 +1,17 @@
 // Package distribution carries the state of each environment from the control
-// plane to its gateways, and what gateways say of themselves back. It is the
-// only package that knows NATS, and it uses core NATS alone: the database is
-// the truth, the bus carries copies of it, and nothing depends on a message
-// having arrived.
+// plane to its gateways, and back what gateways say of themselves. It alone
+// knows NATS, and uses core NATS only: the database is the truth, the bus
+// carries copies, and nothing depends on a message having arrived.
 //
-// A state is a set of items, each an encoded artifact under an id ([Snapshot]).
-// The control plane's end ([Bus]) signs its root and publishes every change;
-// the gateway's end ([Follower]) takes a change only where its own recomputed
-// root equals the signed one, keeps a verified copy on disk, and catches up by
-// pages whenever it finds itself behind. A gateway gets its key pair, and what
-// it trusts, by [Join].
+// A state is a set of items, encoded artifacts under ids ([Snapshot]). The
+// control plane's end ([Bus]) signs its root and publishes every change; the
+// gateway's end ([Follower]) takes a change only where its own recomputed root
+// equals the signed one, keeps a verified copy on disk, and catches up by pages
+// whenever it is behind. A gateway gets its keys, and whom to trust, by [Join].
 //
-// What an item means is the business of package artifact; what is done with it
+// What items mean is the business of package artifact, what is done with them
 // that of package gateway. To add a message: its form in message.go, its
-// subject in subjects.go, and a file for both ends of it, as status.go is for
-// heartbeats.
+// subject in subjects.go, and a file for both ends, as status.go for heartbeats.
 package distribution
 
 import (

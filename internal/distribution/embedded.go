@@ -147,7 +147,7 @@ func (l natsLog) Noticef(format string, v ...any) { l.say(slog.LevelDebug, forma
 func (l natsLog) Warnf(format string, v ...any)   { l.say(slog.LevelDebug, format, v) }
 func (l natsLog) Debugf(format string, v ...any)  { l.say(slog.LevelDebug, format, v) }
 func (l natsLog) Tracef(format string, v ...any)  { l.say(slog.LevelDebug, format, v) }
-func (l natsLog) Errorf(format string, v ...any)  { l.say(slog.LevelInfo, format, v) }
+func (l natsLog) Errorf(format string, v ...any)  { l.say(slog.LevelDebug, format, v) }
 func (l natsLog) Fatalf(format string, v ...any)  { l.say(slog.LevelError, format, v) }
 
 func (l natsLog) say(level slog.Level, format string, v []any) {

@@ -31,7 +31,7 @@ type FollowerOptions struct {
 	Seed                     sluice.Secret                                                        // of the gateway's NKey
 	StateKeys                []ed25519.PublicKey                                                  // any of them may sign a state
 	Dir                      string                                                               // of the local copy; made where it is missing
-	Apply                    func(Update)                                                         // takes an update; called in order, from one goroutine
+	Apply                    func(Update)                                                         // takes an update, whose bodies must not be changed; called in order, from one goroutine
 	Reports                  func() []sluice.DeploymentReport                                     // what heartbeats say of deployments
 	Log                      *slog.Logger                                                         // nil: nothing is logged
 	Now                      func() time.Time                                                     // nil: time.Now

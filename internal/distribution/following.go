@@ -28,7 +28,7 @@ type following struct {
 	copy    localCopy
 
 	session  *session        // nil: none
-	answered time.Time       // when the last answer was signed
+	answered time.Time       // when the last answer of this session was signed
 	sent     artifact.Digest // list of deployments of the last heartbeat
 	omitted  bool            // that heartbeat left it out
 	acked    artifact.Digest // list that the control plane knows
@@ -128,7 +128,7 @@ func (r *following) run(ctx context.Context, sessions <-chan *session) {
 		case <-ctx.Done():
 			return
 		case r.session = <-sessions:
-			r.acked, r.failed, r.waiting = artifact.Digest{}, 0, false
+			r.answered, r.acked, r.failed, r.waiting = time.Time{}, artifact.Digest{}, 0, false
 			err = r.beat()
 		case <-s.closed:
 			r.endSession()

@@ -143,9 +143,9 @@ func TestCopyIsWhatWasWritten(t *testing.T) {
 	})
 }
 
-// TestDamagedCopy breaks the files of two generations in many ways. Whatever is
+// TestF11DamagedCopy breaks the files of two generations in many ways. Whatever is
 // served afterwards has been signed.
-func TestDamagedCopy(t *testing.T) {
+func TestF11DamagedCopy(t *testing.T) {
 	const base, log = "state-0000000002.base", "state-0000000002.log"
 	flip := func(name string, at int) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) {

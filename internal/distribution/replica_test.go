@@ -158,7 +158,7 @@ func (w *world) restart() {
 	}
 }
 
-func TestReplicaConverges(t *testing.T) {
+func TestF19ReplicaConverges(t *testing.T) {
 	public, signer, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)

@@ -20,15 +20,29 @@ type heard struct {
 
 // listen turns heartbeats, and the ends of connections, into reports and
 // answers the heartbeats, until ctx ends.
-func (b *Bus) listen(ctx context.Context, control *nats.Conn, heartbeats <-chan *nats.Msg) {
+func (b *Bus) listen(ctx context.Context, control *nats.Conn, heartbeats *nats.Subscription) {
 	known := make(map[string]*heard)
-	var loading sync.WaitGroup
-	defer loading.Wait()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	messages := make(chan *nats.Msg)
+	wg.Go(func() {
+		for {
+			m, ok := b.next(ctx, heartbeats)
+			if !ok {
+				return
+			}
+			select {
+			case messages <- m:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case m := <-heartbeats:
+		case m := <-messages:
 			environmentID, list, err := b.hear(m, known)
 			if err != nil {
 				b.o.Log.WarnContext(ctx, "heartbeat of a gateway could not be used", "subject", m.Subject, "err", err)
@@ -39,7 +53,7 @@ func (b *Bus) listen(ctx context.Context, control *nats.Conn, heartbeats <-chan 
 				b.answerHeartbeat(control, m, v, list)
 				continue
 			}
-			loading.Go(func() { // other gateways need not wait for the database
+			wg.Go(func() { // other gateways need not wait for the database
 				v, err := b.view(ctx, e)
 				if err != nil {
 					if !e.unread.Swap(true) {
@@ -51,7 +65,7 @@ func (b *Bus) listen(ctx context.Context, control *nats.Conn, heartbeats <-chan 
 			})
 		case id := <-b.gone:
 			h := known[id]
-			if _, back := b.tunnels.live(id); back || h == nil {
+			if h == nil || b.tunnels.live(id) { // or it is back already
 				continue
 			}
 			delete(known, id)
@@ -77,12 +91,12 @@ func (b *Bus) hear(m *nats.Msg, known map[string]*heard) (environmentID string, 
 	if err != nil {
 		return "", deployments, err
 	}
-	if _, live := b.tunnels.live(gatewayID); !live {
+	if !b.tunnels.live(gatewayID) {
 		return environmentID, deployments, nil // it was on its way when the gateway went
 	}
 	h := known[gatewayID]
 	if h == nil {
-		h = new(heard)
+		h = &heard{report: sluice.Report{GatewayID: gatewayID}}
 		known[gatewayID] = h
 	}
 	if len(beat.list) > 0 {

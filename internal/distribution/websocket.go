@@ -192,15 +192,11 @@ func (ts *tunnels) admit(address string, g sluice.Gateway) (older *tunnel, ok bo
 	return older, true
 }
 
-// live returns the gateway with an id where it is connected.
-func (ts *tunnels) live(gatewayID string) (sluice.Gateway, bool) {
+// live reports whether a gateway is connected.
+func (ts *tunnels) live(gatewayID string) bool {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	t := ts.byGateway[gatewayID]
-	if t == nil {
-		return sluice.Gateway{}, false
-	}
-	return t.gateway, true
+	return ts.byGateway[gatewayID] != nil
 }
 
 // cut closes the connection of a gateway.

@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -228,17 +227,4 @@ func isOf(v, kind any) bool {
 		return kind == "array"
 	}
 	return kind == "object"
-}
-
-// lockedWriter lets goroutines log into one buffer.
-type lockedWriter struct {
-	mu sync.Mutex // guards w
-	w  *bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *lockedWriter) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(b)
 }

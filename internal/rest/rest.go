@@ -77,17 +77,22 @@ func (s *Server) Handler() http.Handler {
 	return web.Wrap(http.HandlerFunc(s.serve), s.log, s.now)
 }
 
-// faces lists everything that is served.
+// faces lists everything that is served. Below WSO2's paths only callers with a
+// good token learn what Sluice lacks; elsewhere it is no secret.
 func (s *Server) faces() []face {
-	wso2 := face{scopePrefix: "apim:", scopeMissing: sluice.Unauthenticated, write: writeWSO2, unserved: unsupported}
+	wso2 := face{
+		scopePrefix: "apim:", scopeMissing: sluice.Unauthenticated, write: writeWSO2,
+		unserved: route{scopes: anyone, handle: unsupported},
+	}
 	publisher, store, admin, registration := wso2, wso2, wso2, wso2
 	publisher.base, publisher.routes = publisherBase, s.publisher()
 	store.base, store.routes = storeBase, s.store()
 	admin.base, admin.routes = adminBase, s.admin()
-	registration.base, registration.routes, registration.unserved = registrationBase, s.registration(), notThere
+	registration.base, registration.routes = registrationBase, s.registration()
+	registration.unserved = route{scopes: self, handle: notThere}
 	own := face{
-		base: sluiceBase, routes: s.own(),
-		scopePrefix: "sluice:", scopeMissing: sluice.Forbidden, write: writeProblem, unserved: notThere,
+		base: sluiceBase, routes: s.own(), scopePrefix: "sluice:", scopeMissing: sluice.Forbidden, write: writeProblem,
+		unserved: route{scopes: self, handle: notThere},
 	}
 	return []face{publisher, store, admin, registration, own}
 }

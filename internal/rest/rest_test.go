@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,7 +25,26 @@ type platform struct {
 	plane *control.Plane
 	rest  *Server
 	http  *httptest.Server
-	log   *bytes.Buffer
+	log   *logged
+}
+
+// logged is what was logged; goroutines may share it.
+type logged struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // Passwords and tokens of the tests, none of which may ever be logged.
@@ -32,8 +52,8 @@ const adminPassword = "correct-horse-battery-staple"
 
 func start(t *testing.T, change ...func(*control.Options)) *platform {
 	t.Helper()
-	p := &platform{log: &bytes.Buffer{}}
-	log := slog.New(slog.NewTextHandler(&lockedWriter{w: p.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	p := &platform{log: &logged{}}
+	log := slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	p.db, err = database.Open(t.Context(), database.Options{URL: filepath.Join(t.TempDir(), "sluice.db"), Key: [32]byte{1}, Log: log, Now: time.Now})
 	if err != nil {

@@ -38,7 +38,7 @@ type face struct {
 	scopePrefix  string
 	scopeMissing sluice.Kind // of a token without an accepted scope
 	write        web.ErrorWriter
-	unserved     web.HandlerFunc // requests that no route takes, from callers with a good token
+	unserved     route // takes what no other route takes
 }
 
 // call is what route.go knows of a request, for its handler.
@@ -125,17 +125,14 @@ func (s *Server) dispatch(f face, methods map[string]route) web.HandlerFunc {
 		}
 		op, ok := methods[method]
 		if !ok {
-			op = route{scopes: anyone, handle: f.unserved}
-			if f.scopeMissing != sluice.Unauthenticated || f.base == registrationBase {
-				op.scopes = self // it tells nothing that a stranger may not know
-			}
-			if len(methods) > 0 {
-				w.Header().Set("Allow", allow)
-			}
+			op = f.unserved
 		}
 		r, err := s.identify(w, r, f, op)
 		if err != nil {
 			return err
+		}
+		if !ok && len(methods) > 0 {
+			w.Header().Set("Allow", allow) // for notThere
 		}
 		return op.handle(w, r)
 	}
