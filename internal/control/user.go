@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,10 +45,8 @@ func (p *Plane) EnsureAdministrator(ctx context.Context, password sluice.Secret,
 			return err
 		}
 		for _, u := range users {
-			for _, r := range u.Roles {
-				if r == sluice.Administrator {
-					return nil
-				}
+			if slices.Contains(u.Roles, sluice.Administrator) {
+				return nil
 			}
 		}
 		made = true

@@ -199,10 +199,8 @@ func parseSegment(segment string) ([]string, error) {
 		}
 		between = append(between, text)
 	}
-	for _, text := range between[1 : len(between)-1] {
-		if text == "" {
-			return nil, fmt.Errorf("two variables of %q follow each other", segment)
-		}
+	if slices.Contains(between[1:len(between)-1], "") {
+		return nil, fmt.Errorf("two variables of %q follow each other", segment)
 	}
 	return between, nil
 }

@@ -1,5 +1,7 @@
 package policy
 
+import "slices"
+
 // CheckTransport refuses calls of the matched API over a transport that it is
 // not offered over. It comes before the operation is looked for, and so is not
 // among the steps of one.
@@ -8,10 +10,8 @@ func CheckTransport(x *Exchange) *Fault {
 	if x.Request.TLS {
 		scheme = "https"
 	}
-	for _, t := range x.API.Transports {
-		if t == scheme {
-			return nil
-		}
+	if slices.Contains(x.API.Transports, scheme) {
+		return nil
 	}
 	return TransportForbidden
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -245,10 +244,4 @@ func hostOf(raw string) string {
 		return ""
 	}
 	return u.Hostname()
-}
-
-// portOf returns the port of a listener's address.
-func portOf(address string) string {
-	_, port, _ := net.SplitHostPort(address)
-	return port
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/sluice-api/sluice"
@@ -39,10 +40,8 @@ func TooLarge(limit int64) *Refusal {
 func MediaType(r *http.Request, accepted ...string) (string, map[string]string, error) {
 	got, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err == nil {
-		for _, t := range accepted {
-			if got == t {
-				return got, params, nil
-			}
+		if slices.Contains(accepted, got) {
+			return got, params, nil
 		}
 	}
 	return "", nil, Refuse(http.StatusUnsupportedMediaType, "body.type", "Send the body as %s.", strings.Join(accepted, " or "))

@@ -149,7 +149,7 @@ func memoryOf(t *testing.T, parent *process, home string) memory {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, child := range strings.Fields(string(b)) {
+		for child := range strings.FieldsSeq(string(b)) {
 			line, err := os.ReadFile("/proc/" + child + "/cmdline")
 			if err != nil || !strings.Contains(string(line), home) {
 				continue

@@ -3,6 +3,7 @@ package wso2_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,9 +38,7 @@ func load(t testing.TB, o config.Overrides, files ...map[string]string) (*config
 	t.Helper()
 	all := make(map[string]string)
 	for _, f := range files {
-		for name, text := range f {
-			all[name] = text
-		}
+		maps.Copy(all, f)
 	}
 	return wso2.Load(writeHome(t, shippedUnless(t, all)), o)
 }
@@ -66,8 +65,9 @@ const pageEnvironments = `<Environments>
 
 func TestPageInstance1(t *testing.T) {
 	shipped := shippedUnless(t, nil)[apiManager]
-	begin, end := strings.Index(shipped, "<Environments>"), strings.Index(shipped, "</Environments>")+len("</Environments>")
-	c, problems := load(t, machine(), map[string]string{apiManager: shipped[:begin] + pageEnvironments + shipped[end:]})
+	before, rest, _ := strings.Cut(shipped, "<Environments>")
+	_, after, _ := strings.Cut(rest, "</Environments>")
+	c, problems := load(t, machine(), map[string]string{apiManager: before + pageEnvironments + after})
 	if len(problems) > 0 || c.Role != config.All || c.Profile != config.Quickstart {
 		t.Fatalf("role %s, profile %s, %v", c.Role, c.Profile, problems)
 	}

@@ -18,6 +18,7 @@ type requestBody struct {
 	mu      sync.Mutex // guards what follows, and keeps deadlines from falling on the next request
 	started bool       // somebody has read
 	whole   bool       // and came to the end
+	duplex  bool       // it may still be read while the answer is written
 	ended   bool       // nobody may read any more
 }
 
@@ -45,28 +46,32 @@ func (b *requestBody) Read(p []byte) (int, error) {
 }
 
 // settle prepares for the answer. In HTTP/1.1 net/http drops what nobody has
-// read of the body before it writes a header, and closes where it cannot. While
-// a transport is reading that must not be: then both directions go on, and the
-// connection ends with the answer, since nobody knows where the body will be.
-func (b *requestBody) settle(header http.Header) {
+// read of the body before it writes a header. So it shall where the request was
+// not sent on. Otherwise a transport may be reading: then both directions go on,
+// and the connection ends with the answer, since nobody knows how much of the
+// body is still to come.
+func (b *requestBody) settle(header http.Header, sentOn bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.r.ProtoMajor != 1:
-	case !b.started:
+	case b.r.ProtoMajor != 1, b.r.ContentLength == 0, b.whole:
+	case !sentOn && !b.started:
 		b.ended = true
-	case !b.whole:
+		b.setDeadline(time.Now().Add(lingerTimeout))
+	default:
+		b.duplex = true
 		_ = b.control.EnableFullDuplex() // every HTTP/1.1 response of net/http can
 		header.Set("Connection", "close")
 	}
 }
 
-// end ends all reading, that under way too.
+// end ends all reading. What the client still sends net/http reads and drops for
+// a while, so that the client gets to read the answer.
 func (b *requestBody) end() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.started && !b.whole && !b.ended {
-		b.setDeadline(time.Unix(1, 0))
+	if b.duplex && !b.whole {
+		b.setDeadline(time.Now().Add(lingerTimeout))
 	}
 	b.ended = true
 }

@@ -25,6 +25,7 @@ const (
 	maxStreams        = 100              // of an HTTP/2 connection
 	headerTimeout     = 10 * time.Second // for a request's header
 	idleTimeout       = 60 * time.Second // between requests
+	lingerTimeout     = 2 * time.Second  // for a body that nobody wants any more
 	connectTimeout    = 10 * time.Second // to a backend; and as long again for TLS
 )
 

@@ -89,7 +89,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, secure bool) error {
 		s.log.WarnContext(ctx, "calls were cut at the end", slog.Any("err", err))
 		_ = server.Close()
 	}
-	<-ended
+	_ = <-ended
 	return nil
 }
 
@@ -119,9 +119,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if x.Response.Body != nil {
 		defer x.Response.Body.Close()
 	}
-	body.settle(w.Header())
+	body.settle(w.Header(), x.Fault == nil && len(x.Request.Target) > 0)
 	if err := h.write(w, r, x); err != nil {
-		h.log.DebugContext(r.Context(), "answer cut", slog.Any("err", err), slog.String("trace_id", x.TraceID.String()))
+		h.log.ErrorContext(r.Context(), "answer cut", slog.Any("err", err), slog.String("trace_id", x.TraceID.String()))
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -215,11 +215,13 @@ func (h *handler) write(w http.ResponseWriter, r *http.Request, x *policy.Exchan
 	if _, set := w.Header()["Content-Type"]; !set {
 		w.Header()["Content-Type"] = nil // what the backend did not say is not guessed
 	}
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(h.progress)) // a connection that has no deadlines has to do without
 	w.WriteHeader(p.Status)
 	if p.Body == nil || bodiless {
 		return nil
 	}
-	if err := h.copy(w, p.Body, p.Length < 0); err != nil {
+	if err := h.copy(w, control, p.Body, p.Length); err != nil {
 		return err
 	}
 	if p.Trailer != nil {
@@ -228,24 +230,24 @@ func (h *handler) write(w http.ResponseWriter, r *http.Request, x *policy.Exchan
 	return nil
 }
 
-// copy sends a body, each part as soon as it is there where streaming is set.
-func (h *handler) copy(w http.ResponseWriter, body io.Reader, streaming bool) error {
+// copy sends a body of a length, -1 for one not known. Each part is sent as soon
+// as it is there; the last one when the handler ends.
+func (h *handler) copy(w io.Writer, control *http.ResponseController, body io.Reader, length int64) error {
 	buffer := h.buffers.Get().(*[]byte)
 	defer h.buffers.Put(buffer)
-	control := http.NewResponseController(w)
-	if streaming {
+	if length < 0 { // its first part may take long
 		if err := control.Flush(); err != nil {
 			return fmt.Errorf("write header: %w", err)
 		}
 	}
-	for {
+	for sent := int64(0); ; {
 		n, err := body.Read(*buffer)
-		if n > 0 {
+		if sent += int64(n); n > 0 {
 			_ = control.SetWriteDeadline(time.Now().Add(h.progress))
 			if _, err := w.Write((*buffer)[:n]); err != nil {
 				return fmt.Errorf("write body: %w", err)
 			}
-			if streaming {
+			if sent != length {
 				if err := control.Flush(); err != nil {
 					return fmt.Errorf("write body: %w", err)
 				}
