@@ -59,7 +59,8 @@ func (c *quickstartCommand) Run(ctx context.Context, e *environment) (err error)
 	}()
 	_, _ = fmt.Fprintf(e.out, "Sluice quickstart: one API, two gateways, everything in %s\n\n", dir)
 	if err := p.tell(ctx); err != nil {
-		return errors.Join(err, p.lastLogs(e.err))
+		p.lastLogs(e.err)
+		return err
 	}
 	if c.Check {
 		_, _ = fmt.Fprintf(e.out, "\nAll of it works: %.1f s.\n", time.Since(started).Seconds())
@@ -132,7 +133,7 @@ func (p *platform) startBackends(ctx context.Context) (string, error) {
 }
 
 // lastLogs shows the end of each process's log, after a failure.
-func (p *platform) lastLogs(w io.Writer) error {
+func (p *platform) lastLogs(w io.Writer) {
 	for _, i := range instances {
 		b, err := os.ReadFile(filepath.Join(p.home(i), "sluice.log"))
 		if err != nil {
@@ -141,7 +142,6 @@ func (p *platform) lastLogs(w io.Writer) error {
 		lines := strings.Split(strings.TrimSpace(string(b)), "\n")
 		_, _ = fmt.Fprintf(w, "\n--- last lines of %s\n%s\n", filepath.Join(p.home(i), "sluice.log"), strings.Join(lines[max(0, len(lines)-8):], "\n"))
 	}
-	return nil
 }
 
 // summary prints where everything is, and calls to paste.

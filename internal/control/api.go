@@ -107,7 +107,7 @@ func (p *Plane) DeleteAPI(ctx context.Context, id string, ifMatch int64) error {
 		if n > 0 {
 			return sluice.Errorf(sluice.Conflict, "api.subscribed", "%d applications subscribe to this API; it cannot be deleted.", n)
 		}
-		if _, err := undeployAll(tx, a.ID); err != nil {
+		if err := undeployAll(tx, a.ID); err != nil {
 			return err
 		}
 		if err := tx.DeleteAPI(actor.Organization, id); err != nil {
@@ -134,18 +134,18 @@ func changeable(tx *database.Tx, actor sluice.Actor, id string, ifMatch int64) (
 	return a, nil
 }
 
-// undeployAll takes an API off every environment and says which had it.
-func undeployAll(tx *database.Tx, apiID string) (removed []sluice.Deployment, err error) {
+// undeployAll takes an API off every environment.
+func undeployAll(tx *database.Tx, apiID string) error {
 	deployments, err := tx.Deployments(apiID)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, d := range deployments {
 		if err := undeploy(tx, d); err != nil {
-			return nil, fmt.Errorf("undeploy from environment %s: %w", d.EnvironmentID, err)
+			return fmt.Errorf("undeploy from environment %s: %w", d.EnvironmentID, err)
 		}
 	}
-	return deployments, nil
+	return nil
 }
 
 // undeploy takes one deployment back and tells its gateways.

@@ -48,10 +48,9 @@ func (p *Plane) ChangeLifecycle(ctx context.Context, apiID, event string, ifMatc
 func (p *Plane) followLifecycle(tx *database.Tx, a *sluice.API) error {
 	switch a.State {
 	case sluice.Created:
-		_, err := undeployAll(tx, a.ID)
-		return err
+		return undeployAll(tx, a.ID)
 	case sluice.Retired:
-		if _, err := undeployAll(tx, a.ID); err != nil {
+		if err := undeployAll(tx, a.ID); err != nil {
 			return err
 		}
 		return deleteSubscriptions(tx, database.SubscriptionFilter{Organization: a.Organization, APIID: a.ID})

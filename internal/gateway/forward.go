@@ -15,7 +15,7 @@ const ownCookies = "__Host-sluice"
 // looks at them. So no client can have a field removed that Sluice sets later.
 // It reports whether the request is a probe of this process.
 func (g *Gateway) receive(x *policy.Exchange) (probe bool, _ *policy.Fault) {
-	options, ok := connectionOptions(x, x.Request.Fields)
+	options, ok := connectionOptions(x.Request.Fields)
 	if !ok {
 		return false, policy.BadRequest
 	}
@@ -95,7 +95,7 @@ func (g *Gateway) prepare(x *policy.Exchange, removeAuthorization bool) {
 // and what only Sluice may say. It returns false where the fields contradict
 // the framing.
 func cleanResponse(x *policy.Exchange) bool {
-	options, ok := connectionOptions(x, x.Response.Fields)
+	options, ok := connectionOptions(x.Response.Fields)
 	if !ok {
 		return false
 	}
@@ -150,7 +150,7 @@ func cleanTrailer(trailer func() policy.Fields) func() policy.Fields {
 // connectionOptions returns the options of all Connection fields that name a
 // field to be removed. Fields for the whole way cannot be removed so; a
 // message that names a framing field is refused.
-func connectionOptions(x *policy.Exchange, fields policy.Fields) (options policy.Fields, ok bool) {
+func connectionOptions(fields policy.Fields) (options policy.Fields, ok bool) {
 	for _, f := range fields {
 		if !policy.EqualFold(f.Name, "connection") {
 			continue

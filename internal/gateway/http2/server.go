@@ -89,7 +89,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, secure bool) error {
 		s.log.WarnContext(ctx, "calls were cut at the end", slog.Any("err", err))
 		_ = server.Close()
 	}
-	_ = <-ended
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve gateway traffic: %w", err)
+	}
 	return nil
 }
 
