@@ -5,6 +5,7 @@ set -euo pipefail
 missing=()
 need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 need git git
+need curl curl         # the printed commands are run as printed
 need gcc gcc           # the race detector
 need ip iproute2       # network namespaces of the integration tests
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)

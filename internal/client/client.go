@@ -61,7 +61,7 @@ func New(o Options) *Client {
 		o.UserAgent = "sluice"
 	}
 	t := &http.Transport{
-		TLSClientConfig: o.TLS, DialContext: o.Dial, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 16,
+		TLSClientConfig: o.TLS.Clone(), DialContext: o.Dial, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 16,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
 	if o.Dial == nil {

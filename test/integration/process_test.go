@@ -234,7 +234,10 @@ func ready(t *testing.T, p *process, offset int) {
 
 // caller makes HTTP calls as a client of the gateways does: it trusts the
 // installation's CA and keeps no connection.
-type caller struct{ http *http.Client }
+type caller struct {
+	http *http.Client
+	tls  *tls.Config
+}
 
 func newCaller(t *testing.T, controlHome string) *caller {
 	t.Helper()
@@ -244,9 +247,8 @@ func newCaller(t *testing.T, controlHome string) *caller {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(pem)
-	return &caller{&http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true,
-	}}}
+	trust := &tls.Config{RootCAs: pool}
+	return &caller{&http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: trust, DisableKeepAlives: true}}, trust}
 }
 
 // answer is what a call got.

@@ -1,8 +1,6 @@
 package integration
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -130,14 +128,22 @@ func (s *story) startAll(t *testing.T, order []int) {
 	for i, p := range s.instances {
 		ready(t, p, i)
 	}
-	s.call = newCaller(t, s.homes[0])
-	pem, err := os.ReadFile(filepath.Join(s.homes[0], "ca.pem"))
-	if err != nil {
-		t.Fatal(err)
+	s.logIn(t)
+	environments, err := s.rest.Environments(t.Context())
+	if err != nil || len(environments) != 2 || environments[0].Name != "Production Gateway" || environments[1].Name != "Sandbox Gateway" {
+		t.Errorf("environments %+v, %v; want the page's two in its order", environments, err)
 	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(pem)
-	c := client.New(client.Options{BaseURL: "https://localhost:9443", TLS: &tls.Config{RootCAs: pool}})
+	// Instance 1 has no environment of its own: no API, but the Key Manager.
+	s.call.want(t, s.gateway(0, "/status"), "", http.StatusNotFound, "404")
+	if strings.Contains(s.instances[1].log.String(), "password=admin") {
+		t.Error("the log shows a password")
+	}
+}
+
+// logIn gets a management token of admin, as apictl does.
+func (s *story) logIn(t *testing.T) {
+	s.call = newCaller(t, s.homes[0])
+	c := client.New(client.Options{BaseURL: "https://localhost:9443", TLS: s.call.tls})
 	registered, err := c.RegisterClient(t.Context(), "admin", "admin")
 	if err != nil {
 		t.Fatal(err)
@@ -150,15 +156,6 @@ func (s *story) startAll(t *testing.T, order []int) {
 		t.Fatal(err)
 	}
 	s.rest = c.WithToken(token.Token)
-	environments, err := s.rest.Environments(t.Context())
-	if err != nil || len(environments) != 2 || environments[0].Name != "Production Gateway" || environments[1].Name != "Sandbox Gateway" {
-		t.Errorf("environments %+v, %v; want the page's two in its order", environments, err)
-	}
-	// Instance 1 has no environment of its own: no API, but the Key Manager.
-	s.call.want(t, s.gateway(0, "/status"), "", http.StatusNotFound, "404")
-	if strings.Contains(s.instances[1].log.String(), "password=admin") {
-		t.Error("the log shows a password")
-	}
 }
 
 func (s *story) importAPI(t *testing.T) {

@@ -16,33 +16,50 @@ type requestBody struct {
 	progress time.Duration
 
 	mu      sync.Mutex // guards what follows, and keeps deadlines from falling on the next request
+	idle    sync.Cond  // of mu; reading has become false
+	reading bool       // somebody is
 	started bool       // somebody has read
 	whole   bool       // and came to the end
 	duplex  bool       // it may still be read while the answer is written
 	ended   bool       // nobody may read any more
 }
 
+func newRequestBody(w http.ResponseWriter, r *http.Request, progress time.Duration) *requestBody {
+	b := &requestBody{r: r, control: http.NewResponseController(w), progress: progress}
+	b.idle.L = &b.mu
+	return b
+}
+
 // Read implements io.Reader. It fails where the client sends nothing for a
 // while.
 func (b *requestBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	if b.ended {
-		b.mu.Unlock()
+	if !b.begin() {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	b.started = true
-	b.setDeadline(time.Now().Add(b.progress))
-	b.mu.Unlock()
-
 	n, err := b.r.Body.Read(p)
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reading = false
+	b.idle.Broadcast()
 	if errors.Is(err, io.EOF) {
-		b.mu.Lock()
 		if b.whole = true; !b.ended {
 			b.setDeadline(time.Time{}) // net/http goes on reading, to hear when the client goes
 		}
-		b.mu.Unlock()
 	}
 	return n, err
+}
+
+// begin reports whether the body may be read, and notes that it is.
+func (b *requestBody) begin() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ended {
+		return false
+	}
+	b.reading, b.started = true, true
+	b.setDeadline(time.Now().Add(b.progress))
+	return true
 }
 
 // settle prepares for the answer. In HTTP/1.1 net/http drops what nobody has
@@ -65,15 +82,21 @@ func (b *requestBody) settle(header http.Header, sentOn bool) {
 	}
 }
 
-// end ends all reading. What the client still sends net/http reads and drops for
-// a while, so that the client gets to read the answer.
+// end ends all reading. What a client still sends then, net/http reads and drops
+// for a while, so that the client gets to read the answer. It does not where a
+// read was interrupted, and so a read under way is given time to end by itself.
 func (b *requestBody) end() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.duplex && !b.whole {
-		b.setDeadline(time.Now().Add(lingerTimeout))
-	}
 	b.ended = true
+	if !b.duplex || b.whole {
+		return
+	}
+	b.setDeadline(time.Now().Add(graceTimeout))
+	for b.reading {
+		b.idle.Wait()
+	}
+	b.setDeadline(time.Now().Add(lingerTimeout))
 }
 
 // setDeadline is called with mu held, before the handler has ended.

@@ -26,6 +26,7 @@ const (
 	headerTimeout     = 10 * time.Second // for a request's header
 	idleTimeout       = 60 * time.Second // between requests
 	lingerTimeout     = 2 * time.Second  // for a body that nobody wants any more
+	graceTimeout      = 50 * time.Millisecond
 	connectTimeout    = 10 * time.Second // to a backend; and as long again for TLS
 )
 

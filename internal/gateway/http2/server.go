@@ -108,7 +108,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.Reset()
 		h.exchanges.Put(x)
 	}()
-	body := &requestBody{r: r, progress: h.progress, control: http.NewResponseController(w)}
+	body := newRequestBody(w, r, h.progress)
 	defer h.recover(x)
 	defer body.end()
 	fault := fill(x, r, body, h.secure)
@@ -123,7 +123,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body.settle(w.Header(), x.Fault == nil && len(x.Request.Target) > 0)
 	if err := h.write(w, r, x); err != nil {
-		h.log.ErrorContext(r.Context(), "answer cut", slog.Any("err", err), slog.String("trace_id", x.TraceID.String()))
+		h.log.DebugContext(r.Context(), "answer cut", slog.Any("err", err), slog.String("trace_id", x.TraceID.String()))
 		panic(http.ErrAbortHandler)
 	}
 }
