@@ -74,13 +74,16 @@ func Run(args []string, out, err io.Writer) int {
 }
 
 // javaProperties turns the system properties that WSO2's start script takes
-// into flags: -DportOffset=1 is --offset=1.
+// into flags: -DportOffset=1 is --offset=1, -Dprofile=NAME is --wso2-profile=NAME.
 func javaProperties(args []string) []string {
 	out := make([]string, len(args))
 	for i, a := range args {
 		out[i] = a
 		if v, ok := strings.CutPrefix(a, "-DportOffset="); ok {
 			out[i] = "--offset=" + v
+		}
+		if v, ok := strings.CutPrefix(a, "-Dprofile="); ok {
+			out[i] = "--wso2-profile=" + v
 		}
 	}
 	return out
@@ -91,6 +94,7 @@ func javaProperties(args []string) []string {
 type home struct {
 	Home   string `help:"Home folder." default:"." type:"path"`
 	Offset string `help:"Added to every port, instead of the configured offset." placeholder:"N"`
+	WSO2   string `help:"Role by the name of WSO2's profile: gateway-worker, api-key-manager, …" name:"wso2-profile" placeholder:"NAME"`
 }
 
 // load reads the home's configuration, in whichever layout it has. Problems are
@@ -107,6 +111,11 @@ func (h *home) load() (*config.Config, error) {
 			return nil, fmt.Errorf("--offset: %q is not a whole number", h.Offset)
 		}
 		o.Offset = &n
+	}
+	if h.WSO2 != "" {
+		if o.Role, err = wso2.Role(h.WSO2); err != nil {
+			return nil, err
+		}
 	}
 	load := config.Load
 	if wso2.Is(dir) {

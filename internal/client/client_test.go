@@ -52,6 +52,7 @@ func start(t *testing.T) *platform {
 	server := httptest.NewUnstartedServer(mux)
 	p := &platform{url: "https://" + server.Listener.Addr().String()}
 	log := slogTo(t)
+	var keys *keymanager.Server
 	plane, err := control.New(t.Context(), control.Options{
 		DB: db, ManagementURL: p.url, Quickstart: true, RevealSecrets: true, PasswordGrant: true, LegacyLogin: true,
 		AccessTokenTTL: time.Hour, MaxAccessTokenTTL: 24 * time.Hour, LocalHost: func(string) bool { return true },
@@ -60,6 +61,9 @@ func start(t *testing.T) *platform {
 			{Environment: sluice.Environment{Name: "West", Type: sluice.SandboxEnvironment, Vhosts: []sluice.Vhost{{Host: "west.example.com", HTTPSPort: 443}}}},
 		},
 		Scopes: rest.ScopesOf, Log: log, Now: time.Now,
+		IssueToken: func(ctx context.Context, key string, scopes []string, ttl time.Duration) (sluice.Secret, time.Duration, []string, error) {
+			return keys.IssueApplicationToken(ctx, key, scopes, ttl)
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -67,14 +71,13 @@ func start(t *testing.T) *platform {
 	if _, err := plane.EnsureAdministrator(t.Context(), password, false); err != nil {
 		t.Fatal(err)
 	}
-	keys, err := keymanager.New(t.Context(), keymanager.Options{
+	keys, err = keymanager.New(t.Context(), keymanager.Options{
 		DB: db, Issuer: p.url + "/oauth2/token", Login: plane.Login, ManagementScopes: rest.ScopesOf,
 		PasswordGrant: true, LegacyLogin: true, RevealSecrets: true, Log: log,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	plane.SetTokenIssuer(keys.IssueApplicationToken)
 	mux.Handle("/", rest.New(rest.Options{Plane: plane, Log: log}).Handler())
 	mux.Handle("/oauth2/", keys.Handler())
 	mux.Handle("/services/bus", plane.BusHandler())

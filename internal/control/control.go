@@ -139,12 +139,6 @@ func (p *Plane) firstStart(tx *database.Tx) (err error) {
 	return nil
 }
 
-// SetTokenIssuer says who issues the tokens that are shown with new keys. It
-// must be called before the Plane is used.
-func (p *Plane) SetTokenIssuer(f func(ctx context.Context, consumerKey string, scopes []string, ttl time.Duration) (sluice.Secret, time.Duration, []string, error)) {
-	p.o.IssueToken = f
-}
-
 // Run carries changes to gateways, enrols the configured ones and keeps house,
 // until ctx ends.
 func (p *Plane) Run(ctx context.Context) error {

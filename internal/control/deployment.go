@@ -20,26 +20,24 @@ type DeployTarget struct {
 }
 
 // deploy writes that an environment shall serve a revision, and tells its
-// gateways where that is news to them. Where the environment's type needs an
-// endpoint that the revision lacks, the deployment says so and nothing is
-// served.
-func (p *Plane) deploy(tx *database.Tx, a *sluice.API, r *sluice.Revision, e *sluice.Environment, vhost string, store bool) (sluice.Target, error) {
-	t := sluice.Target{EnvironmentID: e.ID, Environment: e.Name, Vhost: vhost, Change: "add", State: sluice.Pending}
+// gateways where that is news to them. d says where, and since when. Where the
+// environment's type needs an endpoint that the revision lacks, the deployment
+// says so and nothing is served.
+func deploy(tx *database.Tx, a *sluice.API, r *sluice.Revision, e *sluice.Environment, d sluice.Deployment) (sluice.Target, error) {
+	t := sluice.Target{EnvironmentID: e.ID, Environment: e.Name, Vhost: d.Vhost, Change: "add", State: sluice.Pending}
 	before, err := deployment(tx, a.ID, e.ID)
 	if err != nil {
 		return t, err
 	}
-	d := sluice.Deployment{
-		APIID: a.ID, EnvironmentID: e.ID, RevisionID: r.ID, RevisionNumber: r.Number,
-		Vhost: vhost, Store: store, DeployedAt: p.now(),
-	}
+	d.APIID, d.EnvironmentID, d.RevisionID, d.RevisionNumber = a.ID, e.ID, r.ID, r.Number
+	d.Digest, d.Skipped = "", ""
 	served := before != nil && before.Digest != ""
 	if served {
 		t.Change = "replace"
 	}
-	compiled, missing := artifact.Compile(r, e, vhost, a.State)
+	compiled, missing := artifact.Compile(r, e, d.Vhost, a.State)
 	if compiled == nil {
-		d.Skipped = missing
+		d.Skipped, d.LiveAt = missing, time.Time{}
 		t.Change, t.State, t.Reason = "skip", sluice.Skipped, missing
 		if err := tx.PutDeployment(&d); err != nil || !served {
 			return t, err
@@ -64,6 +62,23 @@ func (p *Plane) deploy(tx *database.Tx, a *sluice.API, r *sluice.Revision, e *sl
 		return t, err
 	}
 	return t, emit(tx, e.ID, sluice.DeploymentChanged, a.ID, d)
+}
+
+// redeploy compiles a deployment anew after its API or its environment changed
+// under it. It stays where it was and is as old as it was; a vhost that is no
+// more is replaced by the environment's first.
+func redeploy(tx *database.Tx, a *sluice.API, e *sluice.Environment, d sluice.Deployment) error {
+	r, err := tx.Revision(d.APIID, d.RevisionID)
+	if err != nil {
+		return err
+	}
+	vhost, ok := e.Vhost(d.Vhost)
+	if !ok {
+		vhost, _ = e.Vhost("")
+	}
+	d.Vhost = vhost.Host
+	_, err = deploy(tx, a, &r, e, d)
+	return err
 }
 
 // deployment returns what an environment shall serve of an API; nil: nothing.
@@ -155,7 +170,7 @@ func (p *Plane) environmentStatus(tx *database.Tx, a *sluice.API) ([]Environment
 			if err != nil {
 				return nil, err
 			}
-			s.URLs = urls(&r.API, &s)
+			s.URLs = urls(&r, a.State, &s)
 		}
 		list = append(list, s)
 	}
@@ -181,8 +196,9 @@ func summary(s *EnvironmentStatus) string {
 	return string(state)
 }
 
-// urls lists the addresses of an API in an environment, the vhost's http first.
-func urls(a *sluice.API, s *EnvironmentStatus) []URL {
+// urls lists the addresses of a revision in an environment, in the order of its
+// transports.
+func urls(r *sluice.Revision, state sluice.Lifecycle, s *EnvironmentStatus) []URL {
 	v, ok := s.Environment.Vhost(s.Deployment.Vhost)
 	if !ok {
 		return nil
@@ -192,7 +208,7 @@ func urls(a *sluice.API, s *EnvironmentStatus) []URL {
 		live = live || g.State == sluice.Live
 		stale = stale || g.State == sluice.Stale
 	}
-	compiled, _ := artifact.Compile(&sluice.Revision{API: *a}, &s.Environment, s.Deployment.Vhost, a.State)
+	compiled, _ := artifact.Compile(r, &s.Environment, s.Deployment.Vhost, state)
 	if compiled == nil {
 		return nil
 	}

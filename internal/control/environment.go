@@ -2,8 +2,7 @@ package control
 
 import (
 	"context"
-	"slices"
-	"strings"
+	"fmt"
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/database"
@@ -27,40 +26,80 @@ func (p *Plane) syncEnvironments(tx *database.Tx) error {
 	if err != nil {
 		return err
 	}
+	ctx := sluice.WithActor(context.Background(), sluice.System())
 	configured := map[string]bool{}
 	for i, c := range p.o.Environments {
-		at := slices.IndexFunc(existing, func(e sluice.Environment) bool { return strings.EqualFold(e.Name, c.Name) })
 		e := c.Environment
 		e.Position, e.Configured = i, true
-		if at < 0 {
+		old, err := tx.EnvironmentByName(c.Name)
+		switch {
+		case sluice.IsNotFound(err):
 			e.ID, e.Epoch, e.CreatedAt = sluice.NewID(p.now()), 1, p.now()
 			if err := tx.AddEnvironment(&e); err != nil {
 				return err
 			}
-			configured[e.ID] = true
-			continue
+			err = audit(ctx, tx, "environment.create", "environment", e.ID, e.Name, nil, e)
+		case err == nil:
+			e.ID, e.Epoch, e.Generation, e.RowVersion, e.CreatedAt = old.ID, old.Epoch, old.Generation, old.RowVersion, old.CreatedAt
+			err = changeEnvironment(ctx, tx, old, e)
 		}
-		old := existing[at]
-		configured[old.ID] = true
-		e.ID, e.Epoch, e.Generation, e.RowVersion, e.CreatedAt = old.ID, old.Epoch, old.Generation, old.RowVersion, old.CreatedAt
-		if digest(e) == digest(old) {
-			continue
-		}
-		if err := tx.PutEnvironment(&e); err != nil {
+		if err != nil {
 			return err
 		}
-		if err := emit(tx, e.ID, sluice.EnvironmentChanged, e.ID, e); err != nil {
+		configured[e.ID] = true
+	}
+	for _, old := range existing {
+		if !old.Configured || configured[old.ID] {
+			continue
+		}
+		p.log.Warn("environment is not in the configuration any more; its gateways serve on", "environment", old.Name)
+		e := old
+		e.Configured, e.Position = false, len(p.o.Environments)+old.Position
+		if err := changeEnvironment(ctx, tx, old, e); err != nil {
 			return err
 		}
 	}
-	for _, e := range existing {
-		if !e.Configured || configured[e.ID] {
-			continue
-		}
-		p.log.Warn("environment is not in the configuration any more; its gateways serve on", "environment", e.Name)
-		e.Configured, e.Position = false, len(p.o.Environments)+e.Position
-		if err := tx.PutEnvironment(&e); err != nil {
+	return nil
+}
+
+// changeEnvironment stores what an environment has become. Where that concerns
+// its gateways they are told, and what is deployed there is compiled anew: an
+// artifact depends on its environment's type and vhosts.
+func changeEnvironment(ctx context.Context, tx *database.Tx, old, e sluice.Environment) error {
+	if digest(e) == digest(old) {
+		return nil
+	}
+	if err := tx.PutEnvironment(&e); err != nil {
+		return err
+	}
+	if digest(environmentItem(e)) != digest(environmentItem(old)) {
+		if err := emit(tx, e.ID, sluice.EnvironmentChanged, e.ID, e); err != nil {
 			return err
+		}
+		if err := redeployAll(tx, &e); err != nil {
+			return err
+		}
+	}
+	return audit(ctx, tx, "environment.change", "environment", e.ID, e.Name, old, e)
+}
+
+// redeployAll compiles everything that is deployed to an environment anew.
+func redeployAll(tx *database.Tx, e *sluice.Environment) error {
+	deployments, err := tx.EnvironmentDeployments(e.ID)
+	if err != nil {
+		return err
+	}
+	for _, d := range deployments {
+		r, err := tx.Revision(d.APIID, d.RevisionID)
+		if err != nil {
+			return err
+		}
+		a, err := tx.API(r.API.Organization, d.APIID)
+		if err != nil {
+			return err
+		}
+		if err := redeploy(tx, &a, e, d); err != nil {
+			return fmt.Errorf("deploy %s %s to the changed environment %s: %w", a.Name, a.Version, e.Name, err)
 		}
 	}
 	return nil

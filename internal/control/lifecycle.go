@@ -35,7 +35,7 @@ func (p *Plane) ChangeLifecycle(ctx context.Context, apiID, event string, ifMatc
 		if err := tx.PutAPI(&a); err != nil {
 			return err
 		}
-		if err := p.followLifecycle(tx, &a); err != nil {
+		if err := followLifecycle(tx, &a); err != nil {
 			return err
 		}
 		return audit(ctx, tx, "api.lifecycle", "api", a.ID, a.Name+" "+a.Version, before, a.State)
@@ -45,7 +45,7 @@ func (p *Plane) ChangeLifecycle(ctx context.Context, apiID, event string, ifMatc
 
 // followLifecycle does to deployments and subscriptions what the API's new
 // state asks for.
-func (p *Plane) followLifecycle(tx *database.Tx, a *sluice.API) error {
+func followLifecycle(tx *database.Tx, a *sluice.API) error {
 	switch a.State {
 	case sluice.Created:
 		return undeployAll(tx, a.ID)
@@ -60,15 +60,11 @@ func (p *Plane) followLifecycle(tx *database.Tx, a *sluice.API) error {
 		return err
 	}
 	for _, d := range deployments { // a gateway must know what is blocked or a prototype
-		r, err := tx.Revision(a.ID, d.RevisionID)
-		if err != nil {
-			return err
-		}
 		e, err := tx.Environment(d.EnvironmentID)
 		if err != nil {
 			return err
 		}
-		if _, err := p.deploy(tx, a, &r, &e, d.Vhost, d.Store); err != nil {
+		if err := redeploy(tx, a, &e, d); err != nil {
 			return fmt.Errorf("deploy in state %s: %w", a.State, err)
 		}
 	}

@@ -30,14 +30,14 @@ func (p *Plane) Deploy(ctx context.Context, apiID, revisionID string, targets []
 	}
 	pub := p.newPublication(actor, apiID, "deploy")
 	err = p.db.Update(ctx, func(tx *database.Tx) error {
-		a, err := tx.API(actor.Organization, apiID)
+		a, err := changeable(tx, actor, apiID, 0)
 		if err != nil {
 			return err
 		}
 		if !a.State.Deployable() {
 			return sluice.Errorf(sluice.Forbidden, "api.state_forbids", "An API that is %s cannot be deployed.", a.State)
 		}
-		r, err := tx.Revision(apiID, revisionID)
+		r, err := tx.Revision(a.ID, revisionID)
 		if err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func (p *Plane) Deploy(ctx context.Context, apiID, revisionID string, targets []
 		}
 		for i := range environments {
 			vhost, _ := environments[i].Vhost(targets[i].Vhost)
-			t, err := p.deploy(tx, &a, &r, &environments[i], vhost.Host, targets[i].Store)
+			t, err := deploy(tx, &a, &r, &environments[i], sluice.Deployment{Vhost: vhost.Host, Store: targets[i].Store, DeployedAt: p.now()})
 			if err != nil {
 				return err
 			}
@@ -59,7 +59,7 @@ func (p *Plane) Deploy(ctx context.Context, apiID, revisionID string, targets []
 	if err != nil {
 		return sluice.Publication{}, err
 	}
-	return p.confirm(ctx, pub)
+	return p.confirm(ctx, pub), nil
 }
 
 // resolve finds the environments by name; all that are unknown, or lack the
@@ -100,7 +100,7 @@ func (p *Plane) Undeploy(ctx context.Context, apiID, revisionID string, revision
 	}
 	pub := p.newPublication(actor, apiID, "undeploy")
 	err = p.db.Update(ctx, func(tx *database.Tx) error {
-		a, err := tx.API(actor.Organization, apiID)
+		a, err := changeable(tx, actor, apiID, 0)
 		if err != nil {
 			return err
 		}
@@ -140,7 +140,7 @@ func (p *Plane) Undeploy(ctx context.Context, apiID, revisionID string, revision
 	if err != nil {
 		return sluice.Publication{}, err
 	}
-	return p.confirm(ctx, pub)
+	return p.confirm(ctx, pub), nil
 }
 
 // findRevision returns a revision by id, or else by number.
@@ -163,13 +163,14 @@ func findRevision(tx *database.Tx, apiID, id string, number int) (sluice.Revisio
 func (p *Plane) newPublication(actor sluice.Actor, apiID, action string) sluice.Publication {
 	return sluice.Publication{
 		ID: sluice.NewID(p.now()), Organization: actor.Organization, APIID: apiID, Action: action, Mode: "best-effort",
-		State: sluice.Confirming, Actor: actor.Name, CreatedAt: p.now(), CommittedAt: p.now(),
+		State: sluice.Confirming, Actor: actor.Name, CreatedAt: p.now(),
 	}
 }
 
 // commit writes the publication and its audit entry, with the gateways it
 // speaks of: those that are connected now.
 func (p *Plane) commit(ctx context.Context, tx *database.Tx, pub *sluice.Publication, name string) error {
+	pub.CommittedAt = p.now()
 	for i := range pub.Targets {
 		t := &pub.Targets[i]
 		e, err := tx.Environment(t.EnvironmentID)
@@ -199,13 +200,16 @@ func (p *Plane) commit(ctx context.Context, tx *database.Tx, pub *sluice.Publica
 }
 
 // confirm waits until the publication is final, as long as ctx lasts; what is
-// committed goes on without it.
-func (p *Plane) confirm(ctx context.Context, pub sluice.Publication) (sluice.Publication, error) {
+// committed goes on without it. It is no failure of the publication that its
+// outcome cannot be stored; settle tries again.
+func (p *Plane) confirm(ctx context.Context, pub sluice.Publication) sluice.Publication {
 	for {
 		news := p.status.next()
 		if p.observe(&pub) {
-			ctx := context.WithoutCancel(ctx)
-			return pub, p.finish(ctx, &pub)
+			if err := p.finish(context.WithoutCancel(ctx), &pub); err != nil {
+				p.log.Error("outcome of a publication was not stored", "publication", pub.ID, "err", err)
+			}
+			return pub
 		}
 		timer := time.NewTimer(pub.CommittedAt.Add(confirmWithin).Sub(p.now()))
 		select {
@@ -213,7 +217,7 @@ func (p *Plane) confirm(ctx context.Context, pub sluice.Publication) (sluice.Pub
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return pub, nil // settle finishes it
+			return pub // settle finishes it
 		}
 		timer.Stop()
 	}
@@ -331,8 +335,6 @@ func (p *Plane) Publication(ctx context.Context, id string, wait time.Duration) 
 	if err != nil {
 		return pub, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, max(wait, time.Second))
-	defer cancel()
 	deadline := p.now().Add(wait)
 	for {
 		news := p.status.next()
@@ -350,18 +352,24 @@ func (p *Plane) Publication(ctx context.Context, id string, wait time.Duration) 
 		select {
 		case <-news:
 		case <-timer.C:
-		case <-ctx.Done():
+		case <-ctx.Done(): // the next View says so
 		}
 		timer.Stop()
 	}
 }
 
 // settle finishes publications that nobody waits for any more: those of callers
-// who left, and of a control plane that ended before it was sure.
+// who left, and of a control plane that ended before it was sure. At the start it
+// gives gateways the time to connect again and say how they are.
 func (p *Plane) settle(ctx context.Context) error {
 	tick := time.NewTicker(confirmWithin)
 	defer tick.Stop()
 	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
 		var open []sluice.Publication
 		err := p.db.View(ctx, func(tx *database.Tx) (err error) {
 			open, err = tx.UnfinishedPublications()
@@ -374,11 +382,6 @@ func (p *Plane) settle(ctx context.Context) error {
 		}
 		if err != nil && ctx.Err() == nil {
 			p.log.Error("publications were not finished", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
 		}
 	}
 }

@@ -134,8 +134,8 @@ func itemOf(tx *database.Tx, e sluice.Event) (item artifact.Item, id string, bod
 			return nil, id, nil, err
 		}
 		body, err = tx.Artifact(d.Digest)
-		if sluice.IsNotFound(err) { // replaced since; a later event says by what
-			return nil, id, nil, nil
+		if sluice.IsNotFound(err) {
+			body, err = presentArtifact(tx, e)
 		}
 		return nil, id, body, err
 	case sluice.SubscriptionChanged:
@@ -164,6 +164,17 @@ func itemOf(tx *database.Tx, e sluice.Event) (item artifact.Item, id string, bod
 		return item, item.ItemID(), nil, err
 	}
 	return nil, "", nil, fmt.Errorf("event is of the unknown kind %q", e.Kind)
+}
+
+// presentArtifact returns what the environment of an event shall serve of its API
+// now, nil for nothing: where what the event speaks of was replaced and deleted
+// since, gateways go over to what came of it, and not to nothing in between.
+func presentArtifact(tx *database.Tx, e sluice.Event) ([]byte, error) {
+	d, err := deployment(tx, e.Subject, e.EnvironmentID)
+	if err != nil || d == nil || d.Digest == "" {
+		return nil, err
+	}
+	return tx.Artifact(d.Digest)
 }
 
 // keep returns item, or nil where it is gone.

@@ -23,8 +23,9 @@ const (
 	enrolTimeout      = 15 * time.Second
 )
 
-// errEnrolled says that the gateway at a ServerURL has joined already.
-var errEnrolled = errors.New("the gateway is enrolled")
+// errEnrolled says that the gateway at a ServerURL has joined already. It is
+// shown where that was not here.
+var errEnrolled = errors.New("the gateway there has joined, but not this environment of this control plane; remove the folder state/gateway of its home to let it join here")
 
 // enrolConfigured calls the gateway at an environment's ServerURL, with the
 // environment's credentials and a fresh join token, until one has joined there;
@@ -42,8 +43,9 @@ func (p *Plane) enrolConfigured(ctx context.Context, e ConfiguredEnvironment) er
 	}
 	ctx = sluice.WithActor(ctx, sluice.System())
 	pause, told := firstEnrolPause, ""
+	var offer joinOffer
 	for ctx.Err() == nil {
-		done, err := p.enrolOnce(ctx, e)
+		done, err := p.enrolOnce(ctx, e, &offer)
 		switch {
 		case err != nil && err.Error() != told:
 			told = err.Error()
@@ -65,17 +67,25 @@ func (p *Plane) enrolConfigured(ctx context.Context, e ConfiguredEnvironment) er
 	return nil
 }
 
+// joinOffer is the join token that a gateway is offered again and again until it
+// takes it, so that a wrong password does not fill the database with tokens.
+type joinOffer struct {
+	token   sluice.Secret
+	expires time.Time
+}
+
 // enrolOnce reports whether a gateway is enrolled at the ServerURL; where none
 // is connected it asks there.
-func (p *Plane) enrolOnce(ctx context.Context, e ConfiguredEnvironment) (bool, error) {
+func (p *Plane) enrolOnce(ctx context.Context, e ConfiguredEnvironment, offer *joinOffer) (bool, error) {
 	var env sluice.Environment
-	connected := false
+	enrolled, connected := false, false
 	err := p.db.View(ctx, func(tx *database.Tx) (err error) {
 		if env, err = tx.EnvironmentByName(e.Name); err != nil {
 			return err
 		}
 		gateways, err := tx.Gateways(env.ID)
 		for _, g := range gateways {
+			enrolled = enrolled || g.ServerURL == e.ServerURL
 			connected = connected || g.ServerURL == e.ServerURL && p.status.connected(g.ID)
 		}
 		return err
@@ -84,22 +94,26 @@ func (p *Plane) enrolOnce(ctx context.Context, e ConfiguredEnvironment) (bool, e
 		return connected, err
 	}
 	if err := p.callGateway(ctx, http.MethodGet, e, nil); err != nil {
-		if errors.Is(err, errEnrolled) {
+		if errors.Is(err, errEnrolled) && enrolled {
 			return true, nil // it will connect
 		}
 		return false, err
 	}
-	_, token, err := p.newJoinToken(ctx, "system", env.ID, e.Name, e.ServerURL, joinTokenLife)
-	if err != nil {
-		return false, err
+	if !p.now().Add(enrolTimeout).Before(offer.expires) {
+		t, token, err := p.newJoinToken(ctx, sluice.System().Name, env.ID, e.Name, e.ServerURL, joinTokenLife)
+		if err != nil {
+			return false, err
+		}
+		*offer = joinOffer{token, t.ExpiresAt}
 	}
-	body, err := json.Marshal(map[string]string{"token": token.Reveal(), "environment": e.Name})
+	body, err := json.Marshal(map[string]string{"token": offer.token.Reveal(), "environment": e.Name})
 	if err != nil {
 		return false, err
 	}
 	if err := p.callGateway(ctx, http.MethodPost, e, body); err != nil {
 		return false, err
 	}
+	*offer = joinOffer{} // used
 	return true, nil
 }
 

@@ -133,6 +133,11 @@ func tierItem(t sluice.Tier) *artifact.Tier {
 	return &artifact.Tier{Organization: t.Organization, Level: t.Level, Name: t.Name, Limit: t.Limit}
 }
 
+// revocationItem cuts times to what the database keeps of them, so that the item
+// of an event is that of the snapshot.
 func revocationItem(r sluice.Revocation) *artifact.Revocation {
-	return &artifact.Revocation{ID: r.ID, Kind: r.Kind, Subject: r.Subject, Before: r.Before, ExpiresAt: r.ExpiresAt}
+	return &artifact.Revocation{
+		ID: r.ID, Kind: r.Kind, Subject: r.Subject,
+		Before: r.Before.UTC().Truncate(time.Microsecond), ExpiresAt: r.ExpiresAt.UTC().Truncate(time.Microsecond),
+	}
 }

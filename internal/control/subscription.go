@@ -91,8 +91,10 @@ func ownSubscription(tx *database.Tx, actor sluice.Actor, id string) (sluice.Sub
 	if err != nil {
 		return s, err
 	}
-	if _, err := ownApplication(tx, actor, s.ApplicationID); err != nil {
+	if _, err := ownApplication(tx, actor, s.ApplicationID); sluice.IsNotFound(err) {
 		return sluice.Subscription{}, sluice.Errorf(sluice.NotFound, "subscription.unknown", "There is no such subscription.")
+	} else if err != nil {
+		return sluice.Subscription{}, err
 	}
 	return s, nil
 }

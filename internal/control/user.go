@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
@@ -76,7 +77,9 @@ func (p *Plane) HasAdministrator(ctx context.Context) (found bool, err error) {
 }
 
 // ResetAdministrator gives the first administrator another password, from the
-// command line on the control plane's own home.
+// command line on the control plane's own home. Whoever had the old one loses
+// what they got with it: tokens of the management API, and at all gateways the
+// user's access tokens.
 func (p *Plane) ResetAdministrator(ctx context.Context, password sluice.Secret) error {
 	hash, err := p.logins.hash(ctx, password)
 	if err != nil {
@@ -94,27 +97,63 @@ func (p *Plane) ResetAdministrator(ctx context.Context, password sluice.Secret) 
 		if err := tx.PutUser(&u); err != nil {
 			return err
 		}
+		if err := p.endTokens(tx, &u); err != nil {
+			return err
+		}
 		return audit(ctx, tx, "user.password", "user", u.ID, u.Name, nil, nil)
 	})
 }
+
+// endTokens ends every token that a user has.
+func (p *Plane) endTokens(tx *database.Tx, u *sluice.User) error {
+	tokens, err := tx.AccessTokens(u.ID)
+	if err != nil {
+		return err
+	}
+	for _, t := range tokens {
+		if err := tx.DeleteAccessToken(u.ID, t.ID); err != nil {
+			return err
+		}
+	}
+	r := sluice.Revocation{
+		ID: sluice.NewID(p.now()), Kind: sluice.RevokedUser, Subject: u.Name, Before: p.now(), CreatedAt: p.now(),
+		ExpiresAt: p.now().Add(p.o.MaxAccessTokenTTL + clockLeeway),
+	}
+	if err := tx.AddRevocation(&r); err != nil {
+		return err
+	}
+	return emit(tx, "", sluice.RevocationAdded, r.ID, r)
+}
+
+// clockLeeway is the most by which a gateway may take a token after it expired;
+// a revocation must outlive that.
+const clockLeeway = time.Minute
 
 // Login returns the user with this name and password. An unknown user costs as
 // much time as a known one; after some failures of one name from one address
 // the next tries are refused for a while, never for good.
 func (p *Plane) Login(ctx context.Context, name string, password sluice.Secret) (sluice.User, error) {
-	who := name + "\x00" + sluice.ActorFrom(ctx).Address
-	if wait := p.logins.wait(who); wait > 0 {
-		return sluice.User{}, sluice.Errorf(sluice.TooMany, "login.slow", "Too many failed logins; try again in %d seconds.", int(wait.Seconds())+1)
+	who := tryOf(name, sluice.ActorFrom(ctx).Address)
+	if err := p.logins.mayTry(who); err != nil {
+		return sluice.User{}, err
+	}
+	release, err := p.logins.take(ctx)
+	if err != nil {
+		return sluice.User{}, err
+	}
+	defer release()
+	if err := p.logins.mayTry(who); err != nil { // those before it in the queue may have failed
+		return sluice.User{}, err
 	}
 	var u sluice.User
-	err := p.db.View(ctx, func(tx *database.Tx) (err error) {
+	err = p.db.View(ctx, func(tx *database.Tx) (err error) {
 		u, err = tx.UserByName(sluice.DefaultOrganization, name)
 		return err
 	})
 	if err != nil && !sluice.IsNotFound(err) {
 		return sluice.User{}, err
 	}
-	ok, checkErr := p.logins.check(ctx, password, u.PasswordHash)
+	ok, checkErr := checkPassword(password, u.PasswordHash)
 	if checkErr != nil {
 		return sluice.User{}, checkErr
 	}
@@ -133,8 +172,14 @@ type logins struct {
 	slots chan struct{}
 
 	mu    sync.Mutex // guards tries
-	tries map[string]*try
+	tries map[tryKey]try
 }
+
+// tryKey stands for a name and an address. It is a digest, since names are of any
+// length that fits a request.
+type tryKey [sha256.Size]byte
+
+func tryOf(name, address string) tryKey { return sha256.Sum256([]byte(address + "\x00" + name)) }
 
 // try counts the failures of one name from one address.
 type try struct {
@@ -149,41 +194,39 @@ const (
 )
 
 func newLogins(now func() time.Time) *logins {
-	return &logins{now: now, slots: make(chan struct{}, argonAtOnce), tries: map[string]*try{}}
+	return &logins{now: now, slots: make(chan struct{}, argonAtOnce), tries: map[tryKey]try{}}
 }
 
-// wait returns how long who must wait before the next try.
-func (l *logins) wait(who string) time.Duration {
+// mayTry returns TooMany where who must wait before the next try.
+func (l *logins) mayTry(who tryKey) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if t := l.tries[who]; t != nil {
-		return t.until.Sub(l.now())
+	if wait := l.tries[who].until.Sub(l.now()); wait > 0 {
+		return sluice.Errorf(sluice.TooMany, "login.slow", "Too many failed logins; try again in %d seconds.", int(wait.Seconds())+1)
 	}
-	return 0
+	return nil
 }
 
-func (l *logins) failed(who string) {
+// failed counts a failure. Beyond maxTries another name and address, whichever,
+// is forgotten for each new one.
+func (l *logins) failed(who tryKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := l.tries[who]
-	if t == nil {
-		if len(l.tries) >= maxTries { // forget those whose pause is over
-			for k, old := range l.tries {
-				if old.until.Before(l.now()) {
-					delete(l.tries, k)
-				}
-			}
+	t, known := l.tries[who]
+	if !known && len(l.tries) >= maxTries {
+		for other := range l.tries {
+			delete(l.tries, other)
+			break
 		}
-		t = &try{}
-		l.tries[who] = t
 	}
 	t.failures++
 	if over := t.failures - freeTries; over > 0 {
 		t.until = l.now().Add(min(longestWait, time.Second<<min(over-1, 6)))
 	}
+	l.tries[who] = t
 }
 
-func (l *logins) succeeded(who string) {
+func (l *logins) succeeded(who tryKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.tries, who)
@@ -214,14 +257,9 @@ func (l *logins) hash(ctx context.Context, password sluice.Secret) (string, erro
 		enc.EncodeToString(salt), enc.EncodeToString(sum)), nil
 }
 
-// check compares a password with a stored hash. With no hash it takes as long
-// and reports false.
-func (l *logins) check(ctx context.Context, password sluice.Secret, hash string) (bool, error) {
-	release, err := l.take(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer release()
+// checkPassword compares a password with a stored hash. With no hash it takes as
+// long and reports false. It is to be called in a place that take gave.
+func checkPassword(password sluice.Secret, hash string) (bool, error) {
 	known := hash != ""
 	if !known {
 		hash = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"

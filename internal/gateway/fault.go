@@ -51,9 +51,7 @@ func (g *Gateway) recover(ctx context.Context, x *policy.Exchange) {
 	}
 	g.log.ErrorContext(ctx, "panic while serving a call", slog.Any("panic", p),
 		slog.String("trace_id", x.TraceID.String()), slog.String("stack", string(debug.Stack())))
-	if x.Response.Body != nil {
-		_ = x.Response.Body.Close() // whatever it was, it is not the answer
-	}
+	x.Response.Close() // whatever it was, it is not the answer
 	x.Response = policy.Response{Fields: x.Response.Fields[:0]}
 	refuse(x, policy.InternalError)
 	addTraceID(x)

@@ -65,7 +65,7 @@ func New(o Options) (*Gateway, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = func() time.Time { return time.Now().UTC() }
 	}
 	if o.Probe.Timeout == 0 {
 		o.Probe.Timeout = 2 * time.Second

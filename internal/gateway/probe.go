@@ -144,8 +144,8 @@ func (g *Gateway) probe(ctx context.Context, x *policy.Exchange, r *route, addre
 		name = "[" + name + "]"
 	}
 	err := g.o.Probe.Transport.Send(ctx, &Endpoint{Secure: secure, Address: address, Authority: name}, x)
+	defer x.Response.Close()
 	if x.Response.Body != nil {
-		defer x.Response.Body.Close()
 		_, _ = io.Copy(io.Discard, io.LimitReader(x.Response.Body, 4<<10)) // so that the connection is used again
 	}
 	listener := "HTTP"

@@ -85,9 +85,7 @@ func received(x *policy.Exchange, err error) *policy.Fault {
 		return policy.BackendProtocol
 	}
 	if s := x.Response.Status; s < 200 || s > 599 || !cleanResponse(x) { // an interim answer or a switch that nobody asked for
-		if x.Response.Body != nil {
-			_ = x.Response.Body.Close()
-		}
+		x.Response.Close()
 		x.Response = policy.Response{Fields: x.Response.Fields[:0]}
 		return policy.BackendProtocol
 	}

@@ -69,6 +69,13 @@ type Response struct {
 	Trailer func() Fields // nil: none; may be called once Body has ended
 }
 
+// Close closes the body, if there is one.
+func (p *Response) Close() {
+	if p.Body != nil {
+		_ = p.Body.Close() // nobody could do anything about an error
+	}
+}
+
 // TraceID names one exchange, in lower-case hexadecimal.
 type TraceID [32]byte
 

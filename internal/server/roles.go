@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -73,7 +74,6 @@ func (s *Server) newControlRole(ctx context.Context, mux *http.ServeMux) (c *con
 	if err != nil {
 		return nil, fmt.Errorf("key manager: %w", err)
 	}
-	c.plane.SetTokenIssuer(c.keys.IssueApplicationToken)
 	c.cert = c.plane.ServerCertificate(s.certificateHosts())
 	if err := os.WriteFile(filepath.Join(s.cfg.Home, CAFile), c.plane.CACertificates(), 0o644); err != nil {
 		return nil, fmt.Errorf("write the CA's certificate: %w", err)
@@ -102,6 +102,9 @@ func (s *Server) openPlane(ctx context.Context, c *controlRole) error {
 		RevealSecrets: s.cfg.KeyManager.RevealSecrets, PasswordGrant: s.cfg.KeyManager.PasswordGrant, LegacyLogin: s.cfg.Management.LegacyLogin,
 		AccessTokenTTL: s.cfg.KeyManager.AccessTokenTTL, MaxAccessTokenTTL: s.cfg.KeyManager.MaxAccessTokenTTL,
 		Environments: s.environments(), LocalHost: s.local, Dial: s.dial, Scopes: rest.ScopesOf, Log: s.log, Now: s.now,
+		IssueToken: func(ctx context.Context, key string, scopes []string, ttl time.Duration) (sluice.Secret, time.Duration, []string, error) {
+			return c.keys.IssueApplicationToken(ctx, key, scopes, ttl) // the Key Manager needs the plane first
+		},
 	})
 	if err != nil {
 		return errors.Join(err, c.db.Close())

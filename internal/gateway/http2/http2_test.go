@@ -38,6 +38,7 @@ type front struct {
 	plain, secure string // addresses
 	roots         *x509.CertPool
 	gateway       *gateway.Gateway
+	clients       []*http.Transport
 	stop          func() // ends it, and waits
 }
 
@@ -98,6 +99,9 @@ func start(t *testing.T, backend *httptest.Server, o http2.ServerOptions) *front
 	}
 	f.plain, f.secure = serve(false), serve(true)
 	f.stop = sync.OnceFunc(func() {
+		for _, c := range f.clients {
+			c.CloseIdleConnections()
+		}
 		cancel()
 		wg.Wait()
 		client.Close()
@@ -121,7 +125,7 @@ func (f *front) ways(t *testing.T) map[string]way {
 			Protocols: w.protocols, TLSClientConfig: &tls.Config{RootCAs: f.roots, ServerName: "example.com"}, DisableCompression: true,
 			ExpectContinueTimeout: 5 * time.Second,
 		}
-		t.Cleanup(transport.CloseIdleConnections)
+		f.clients = append(f.clients, transport)
 		ways[name] = way{transport, w.scheme + "://" + w.address + "/api/1.0", strings.TrimSuffix(name, " over TLS")}
 	}
 	return ways

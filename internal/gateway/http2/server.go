@@ -118,9 +118,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.gateway.Serve(r.Context(), x)
 	}
 	defer h.gateway.Done(x)
-	if x.Response.Body != nil {
-		defer x.Response.Body.Close()
-	}
+	defer x.Response.Close()
 	body.settle(w.Header(), x.Fault == nil && len(x.Request.Target) > 0)
 	if err := h.write(w, r, x); err != nil {
 		h.log.DebugContext(r.Context(), "answer cut", slog.Any("err", err), slog.String("trace_id", x.TraceID.String()))
