@@ -19,6 +19,9 @@ func (p *Plane) createAPI(ctx context.Context, a *sluice.API) error {
 	if err := a.Validate(); err != nil {
 		return err
 	}
+	if a.Visibility == sluice.Restricted { // an API has no list of roles
+		return sluice.Errorf(sluice.Invalid, "api.visibility", "Visibility by role is not supported; choose public or private.").At("visibility")
+	}
 	return p.db.Update(ctx, func(tx *database.Tx) error {
 		if err := knownTiers(tx, a); err != nil {
 			return err

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/database"
@@ -50,12 +52,26 @@ func (p *Plane) CreateEnrolmentToken(ctx context.Context, environmentID, name st
 	if ttl == 0 {
 		ttl = joinTokenLife
 	}
+	var problems sluice.Problems
 	if ttl < 0 || ttl > maxJoinTokenLife {
-		return sluice.EnrolmentToken{}, "", "", sluice.Errorf(sluice.Invalid, "enrolment.validity", "A join token is valid for at most 24 hours.").At("expiresIn")
+		problems.Add("expiresIn", "enrolment.validity", "A join token is valid for at most 24 hours.")
+	}
+	if name != "" && !printableName(name) {
+		problems.Add("name", "enrolment.name", "The name of a join token has at most 255 printable characters.")
+	}
+	if err := problems.Err(); err != nil {
+		return sluice.EnrolmentToken{}, "", "", err
 	}
 	t, secret, err := p.newJoinToken(ctx, actor.Name, environmentID, name, "", ttl)
-	command := fmt.Sprintf("sluice gateway join --control %s --token %s", p.o.ManagementURL, secret.Reveal())
-	return t, secret, command, err
+	if err != nil {
+		return sluice.EnrolmentToken{}, "", "", err
+	}
+	return t, secret, fmt.Sprintf("sluice gateway join --control %s --token %s", p.o.ManagementURL, secret.Reveal()), nil
+}
+
+// printableName reports whether a name can be shown in a list.
+func printableName(s string) bool {
+	return s != "" && len(s) <= 255 && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 func (p *Plane) newJoinToken(ctx context.Context, by, environmentID, name, serverURL string, ttl time.Duration) (sluice.EnrolmentToken, sluice.Secret, error) {
@@ -131,7 +147,7 @@ func (p *Plane) Enrol(ctx context.Context, e Enrolment) (out Enrolled, err error
 // validate reports what is wrong with an enrolment but for its token.
 func (e *Enrolment) validate() error {
 	var problems sluice.Problems
-	if e.Name == "" || len(e.Name) > 255 || slices.ContainsFunc([]rune(e.Name), unicode.IsControl) {
+	if !printableName(e.Name) {
 		problems.Add("name", "enrolment.name", "A gateway has a name of 1 to 255 printable characters.")
 	}
 	if !distribution.ValidPublicKey(e.PublicKey) {

@@ -74,8 +74,11 @@ func (p *Plane) GenerateKey(ctx context.Context, applicationID string, r KeyRequ
 	out = IssuedKey{Key: k, Secret: secret}
 	if slices.Contains(k.Grants, sluice.GrantClientCredentials) {
 		out.Token, out.TokenTTL, out.TokenScopes, err = p.o.IssueToken(ctx, k.Key, r.Scopes, 0)
+		if err != nil { // the key is made, and its secret is shown now or never
+			p.log.Warn("no first token was issued with a new key", "consumer_key", k.Key, "err", err)
+		}
 	}
-	return out, err
+	return out, nil
 }
 
 // checkKeyRequest reports everything that is wrong with r.
@@ -103,8 +106,14 @@ func (p *Plane) checkKeyRequest(r *KeyRequest) error {
 	if len(r.Scopes) > 100 || len(r.CallbackURL) > 2000 {
 		problems.Add("scopes", "key.size", "At most 100 scopes and 2000 characters of callback URL are taken.")
 	}
+	if !slices.Equal(r.Scopes, strings.Fields(strings.Join(r.Scopes, " "))) || strings.ContainsFunc(strings.Join(r.Scopes, ""), notInScope) {
+		problems.Add("scopes", "key.scope", "A scope has no blanks, quotes, backslashes, control characters or letters beyond ASCII.")
+	}
 	return problems.Err()
 }
+
+// notInScope reports whether a scope cannot hold a character (RFC 6749 §3.3).
+func notInScope(r rune) bool { return r < '!' || r > '~' || r == '"' || r == '\\' }
 
 // Keys returns the consumer keys of an application of the actor, with their
 // secrets where the installation keeps them.

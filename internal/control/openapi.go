@@ -1,7 +1,11 @@
 package control
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -98,6 +102,9 @@ func readOpenAPI(document []byte) (a sluice.API, err error) {
 	if body == nil {
 		return a, unreadable("The definition cannot be read as JSON.")
 	}
+	if err := checkDefinition(*body); err != nil {
+		return a, err
+	}
 	a = sluice.API{
 		Definition: slices.Clone(*body), Visibility: sluice.Public, Transports: []string{"http", "https"},
 	}
@@ -117,7 +124,62 @@ func oneLine(err error) string {
 		err = joined.Unwrap()[0]
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
+	if strings.Contains(text, "excessive aliasing") { // the rest is advice to programmers
+		return "it has too many aliases"
+	}
 	return strings.TrimSuffix(text, ".")
+}
+
+// maxDepth is how deep objects and lists of a definition may be nested.
+const maxDepth = 1000
+
+// checkDefinition refuses what others would read in another way, or fetch, in a
+// definition as JSON: a key that an object has twice, and a reference that leads
+// out of the document.
+func checkDefinition(body []byte) error {
+	type level struct {
+		object bool
+		keys   map[string]bool
+		key    string // whose value comes next; of a list always ""
+		value  bool   // a value comes next, not a key
+	}
+	levels := []level{{value: true}}
+	for d := json.NewDecoder(bytes.NewReader(body)); ; {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return unreadable("The definition cannot be read as JSON.")
+		}
+		top := &levels[len(levels)-1]
+		switch v := token.(type) {
+		case json.Delim:
+			if v == '}' || v == ']' {
+				levels = levels[:len(levels)-1]
+				continue
+			}
+			top.value = !top.object
+			if len(levels) > maxDepth {
+				return unreadable("The definition is nested deeper than %d levels.", maxDepth)
+			}
+			levels = append(levels, level{object: v == '{', keys: map[string]bool{}, value: v == '['})
+		case string:
+			if !top.value {
+				if top.keys[v] {
+					return unreadable("The definition has the key %q twice in one object.", v)
+				}
+				top.keys[v], top.key, top.value = true, v, true
+				continue
+			}
+			if top.key == "$ref" && !strings.HasPrefix(v, "#") {
+				return unreadable("The reference %q leads out of the definition; put what it names into it.", v)
+			}
+			top.value = !top.object
+		default:
+			top.value = !top.object
+		}
+	}
 }
 
 // scopesOf collects the scopes of the document's OAuth 2.0 schemes, by name.

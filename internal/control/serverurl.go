@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,11 +25,11 @@ const (
 )
 
 // errEnrolled says that the gateway at a ServerURL has joined already. It is
-// shown where that was not here.
-var errEnrolled = errors.New("the gateway there has joined, but not this environment of this control plane; remove the folder state/gateway of its home to let it join here")
+// shown where the environment knows no gateway.
+var errEnrolled = errors.New("the gateway there has joined already, but not this environment; to let it join here, stop it and remove the folder state/gateway of its home")
 
 // enrolConfigured calls the gateway at an environment's ServerURL, with the
-// environment's credentials and a fresh join token, until one has joined there;
+// environment's credentials and a join token, until one has joined there;
 // whichever side is up first. The gateway checks the credentials against its own
 // file and joins at the control plane that file names.
 func (p *Plane) enrolConfigured(ctx context.Context, e ConfiguredEnvironment) error {
@@ -67,27 +68,38 @@ func (p *Plane) enrolConfigured(ctx context.Context, e ConfiguredEnvironment) er
 	return nil
 }
 
-// joinOffer is the join token that a gateway is offered again and again until it
-// takes it, so that a wrong password does not fill the database with tokens.
+// joinOffer is the join token that a gateway is offered until it has used it, so
+// that a wrong password does not fill the database with tokens.
 type joinOffer struct {
-	token   sluice.Secret
-	expires time.Time
+	sluice.EnrolmentToken
+	secret sluice.Secret
+}
+
+// stands reports whether the token can still be used at a time.
+func (o *joinOffer) stands(tx *database.Tx, at time.Time) (bool, error) {
+	tokens, err := tx.EnrolmentTokens()
+	i := slices.IndexFunc(tokens, func(t sluice.EnrolmentToken) bool { return t.ID == o.ID })
+	return i >= 0 && tokens[i].UsedAt.IsZero() && at.Before(o.ExpiresAt), err
 }
 
 // enrolOnce reports whether a gateway is enrolled at the ServerURL; where none
 // is connected it asks there.
 func (p *Plane) enrolOnce(ctx context.Context, e ConfiguredEnvironment, offer *joinOffer) (bool, error) {
 	var env sluice.Environment
-	enrolled, connected := false, false
+	enrolled, connected, offered := false, false, false
 	err := p.db.View(ctx, func(tx *database.Tx) (err error) {
 		if env, err = tx.EnvironmentByName(e.Name); err != nil {
 			return err
 		}
 		gateways, err := tx.Gateways(env.ID)
+		if err != nil {
+			return err
+		}
 		for _, g := range gateways {
-			enrolled = enrolled || g.ServerURL == e.ServerURL
 			connected = connected || g.ServerURL == e.ServerURL && p.status.connected(g.ID)
 		}
+		enrolled = len(gateways) > 0 // by token, perhaps
+		offered, err = offer.stands(tx, p.now().Add(enrolTimeout))
 		return err
 	})
 	if err != nil || connected {
@@ -99,21 +111,19 @@ func (p *Plane) enrolOnce(ctx context.Context, e ConfiguredEnvironment, offer *j
 		}
 		return false, err
 	}
-	if !p.now().Add(enrolTimeout).Before(offer.expires) {
-		t, token, err := p.newJoinToken(ctx, sluice.System().Name, env.ID, e.Name, e.ServerURL, joinTokenLife)
+	if !offered {
+		offer.EnrolmentToken, offer.secret, err = p.newJoinToken(ctx, sluice.System().Name, env.ID, e.Name, e.ServerURL, joinTokenLife)
 		if err != nil {
 			return false, err
 		}
-		*offer = joinOffer{token, t.ExpiresAt}
 	}
-	body, err := json.Marshal(map[string]string{"token": offer.token.Reveal(), "environment": e.Name})
+	body, err := json.Marshal(map[string]string{"token": offer.secret.Reveal(), "environment": e.Name})
 	if err != nil {
 		return false, err
 	}
 	if err := p.callGateway(ctx, http.MethodPost, e, body); err != nil {
 		return false, err
 	}
-	*offer = joinOffer{} // used
 	return true, nil
 }
 

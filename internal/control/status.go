@@ -28,8 +28,11 @@ func (p *Plane) heard(r sluice.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !r.Connected { // it says only that the gateway went
-		last := s.reports[r.GatewayID]
-		last.GatewayID, last.Connected = r.GatewayID, false
+		last, known := s.reports[r.GatewayID]
+		if !known {
+			return // it was removed
+		}
+		last.Connected = false
 		r = last
 	}
 	s.reports[r.GatewayID] = r
@@ -87,8 +90,8 @@ func (s *status) of(g sluice.Gateway, apiID string, d *sluice.Deployment) Gatewa
 		out.Reason = "still served; the gateway has not heard of the removal"
 	case said != nil && said.Digest == d.Digest:
 		out.State = said.State
-	default:
-		out.Since = d.DeployedAt
+	default: // what it said is of another artifact
+		out.Since, out.Reason = d.DeployedAt, ""
 	}
 	if !out.Connected && out.State != sluice.Removed && said != nil {
 		out.State, out.Since = sluice.Stale, r.HeardAt

@@ -6,7 +6,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"fmt"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -126,4 +128,47 @@ func BenchmarkServe(b *testing.B) {
 		g.Serve(b.Context(), x)
 		g.Done(x)
 	}
+}
+
+// TestMemoryOfAnAPI holds the figure of 20 KB for an API of 20 operations.
+func TestMemoryOfAnAPI(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector changes what memory is used")
+	}
+	const count = 500
+	var u distribution.Update
+	for i := range count {
+		a := &artifact.API{
+			ID: fmt.Sprintf("0190c3a4-5b6c-7aaa-8000-%012d", i), Name: fmt.Sprint("API ", i), Version: "1.0", Environment: sluice.HybridEnvironment,
+			Vhost: "gw.example.com", Context: fmt.Sprintf("/api%d/1.0", i), Transports: []string{"http", "https"}, State: sluice.Published,
+			Production: []sluice.Endpoint{{URL: "https://backend.example.com/path"}}, Sandbox: []sluice.Endpoint{{URL: "https://sandbox.example.com/path"}},
+		}
+		for j := range 20 {
+			a.Operations = append(a.Operations, sluice.Operation{
+				Verb: []string{"GET", "POST"}[j%2], Target: fmt.Sprintf("/things%d/{id}", j/2), Auth: sluice.AuthAny, Scopes: []string{"read"}, Tier: sluice.Unlimited,
+			})
+		}
+		body, err := artifact.Encode(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Put = append(u.Put, distribution.Item{ID: a.ItemID(), Digest: artifact.DigestOf(body), Body: body})
+	}
+	g, err := New(Options{Transport: nowhere{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	g.Apply(u)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if got := int(after.HeapAlloc-before.HeapAlloc) / count; got > 20<<10 {
+		t.Errorf("an API needs %d bytes, want at most %d", got, 20<<10)
+	}
+	if len(g.Reports()) != count {
+		t.Errorf("%d reports, want %d", len(g.Reports()), count)
+	}
+	runtime.KeepAlive(u)
 }

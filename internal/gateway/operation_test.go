@@ -195,9 +195,22 @@ func TestMatchContext(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tab.addDefaults(routes)
+	byID := make(map[string]*route)
+	for _, r := range routes {
+		byID[r.api.ID] = r
+	}
+	tab.addDefaults(byID)
 	if err := tab.add(api("b", "ONE.example.com", "/pets", "")); err == nil {
 		t.Error("two APIs answer at one context")
+	}
+	without := tab.without(routes[2:3])
+	delete(byID, "a3")
+	without.addDefaults(byID)
+	if r, _ := without.fallback.route([]byte("/weather/today")); r != routes[1] {
+		t.Error("the default context did not go back to the version before")
+	}
+	if r, _ := without.fallback.route([]byte("/weather/3.0/x")); r != routes[1] {
+		t.Error("a context that went away still answers")
 	}
 	type found struct{ API, Rest string }
 	for in, want := range map[[2]string]found{

@@ -181,20 +181,40 @@ func (c *change) remove(id string) {
 	c.directory.Remove(id)
 }
 
-// finish makes the new state. The table is built anew where an API or the
-// environment changed: of ten thousand APIs in a few milliseconds.
+// finish makes the new state.
 func (c *change) finish() *state {
 	s := &state{environment: c.environment, routes: c.last.routes, table: c.last.table, directory: c.directory.Directory()}
 	if len(c.fresh) == 0 && len(c.gone) == 0 && c.environment == c.last.environment {
 		return s
 	}
 	s.routes = maps.Clone(c.last.routes)
+	var leaving []*route
+	leave := func(id string) {
+		if r := s.routes[id]; r != nil {
+			leaving = append(leaving, r)
+			delete(s.routes, id)
+		}
+	}
 	for id := range c.gone {
-		delete(s.routes, id)
+		leave(id)
 	}
 	for id := range c.fresh {
-		delete(s.routes, id)
+		leave(id)
 	}
+	if c.environment == c.last.environment {
+		s.table = c.last.table.without(leaving)
+	} else {
+		c.rebuild(s)
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.fresh)) {
+		c.place(s, id, c.fresh[id])
+	}
+	s.table.addDefaults(s.routes)
+	return s
+}
+
+// rebuild makes the table of s anew, with the vhosts of another environment.
+func (c *change) rebuild(s *state) {
 	s.table, _ = newTable(c.environment) // checked when the environment was put
 	for _, id := range slices.Sorted(maps.Keys(s.routes)) {
 		r := s.routes[id]
@@ -203,11 +223,6 @@ func (c *change) finish() *state {
 			c.fail(id, r.digest, r.api.Revision, err, nil)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(c.fresh)) {
-		c.place(s, id, c.fresh[id])
-	}
-	s.table.addDefaults(slices.Collect(maps.Values(s.routes)))
-	return s
 }
 
 // place makes a new build answer. Where another API has its context, the last

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -83,17 +84,43 @@ func (t *table) add(r *route) error {
 // addDefaults makes routes answer without their version too, where no API has
 // that context for its own. Of two that want the same the younger gets it: while
 // a default moves from one version to the next, both may have it.
-func (t *table) addDefaults(routes []*route) {
-	slices.SortFunc(routes, func(a, b *route) int { return strings.Compare(a.api.ID, b.api.ID) })
+func (t *table) addDefaults(routes map[string]*route) {
+	var defaults []*route
 	for _, r := range routes {
-		if r.defaultContext == "" {
-			continue
+		if r.defaultContext != "" {
+			defaults = append(defaults, r)
 		}
+	}
+	slices.SortFunc(defaults, func(a, b *route) int { return strings.Compare(a.api.ID, b.api.ID) })
+	for _, r := range defaults {
 		h := t.hostOf(r)
 		if other := h.routes[r.defaultContext]; other == nil || other.context != r.defaultContext {
 			h.put(r.defaultContext, r)
 		}
 	}
+}
+
+// without returns a table that may be changed, in which none of the routes
+// answers.
+func (t *table) without(routes []*route) *table {
+	c := &table{hosts: make(map[string]*host, len(t.hosts))}
+	for name, h := range t.hosts {
+		copied := *h
+		copied.routes = maps.Clone(h.routes)
+		c.hosts[name] = &copied
+		if t.fallback == h {
+			c.fallback = &copied
+		}
+	}
+	for _, r := range routes {
+		h := c.hostOf(r)
+		for _, context := range []string{r.context, r.defaultContext} {
+			if h.routes[context] == r {
+				delete(h.routes, context)
+			}
+		}
+	}
+	return c
 }
 
 func (h *host) put(context string, r *route) {

@@ -31,6 +31,9 @@ func namespace(t *testing.T) bool {
 		}
 		return true
 	}
+	if _, err := packOnce(); err != nil { // once for all namespaces
+		t.Fatal(err)
+	}
 	args := []string{"-test.run=^" + t.Name() + "$", "-test.timeout=9m"}
 	if testing.Verbose() {
 		args = append(args, "-test.v")
