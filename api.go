@@ -213,16 +213,32 @@ func (a *API) validateOperations(p *Problems) {
 		default:
 			p.Add("operations", "api.operation", "%s %s has an unknown auth type.", o.Verb, o.Target)
 		}
-		if key := o.Verb + " " + o.Target; seen[key] {
-			p.Add("operations", "api.operation", "%s is defined twice.", key)
-		} else {
-			seen[key] = true
+		key := o.Verb + " " + withoutVariables(o.Target)
+		if seen[key] {
+			p.Add("operations", "api.operation", "%s %s is defined twice; the names of variables make no difference.", o.Verb, o.Target)
 		}
+		seen[key] = true
 		for _, s := range o.Scopes {
 			if !known[s] {
 				p.Add("operations", "api.operation", "%s %s asks for the scope %q, which the API does not define.", o.Verb, o.Target, s)
 			}
 		}
+	}
+}
+
+// withoutVariables returns a target with the names of its variables left out:
+// targets that then are equal match the same paths.
+func withoutVariables(target string) string {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(target, "{")
+		b.WriteString(before)
+		_, after, closed := strings.Cut(rest, "}")
+		if !found || !closed {
+			return b.String() + rest
+		}
+		b.WriteString("{}")
+		target = after
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -120,6 +121,8 @@ func (h *home) load() (*config.Config, error) {
 	load := config.Load
 	if wso2.Is(dir) {
 		load = wso2.Load
+	} else if _, err := os.Stat(filepath.Join(dir, config.File)); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not a home: it has no %s. `sluice init DIR` makes one, `sluice quickstart` shows everything", dir, config.File)
 	}
 	cfg, problems := load(dir, o)
 	if len(problems) > 0 {

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 
+	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/config"
 	"github.com/sluice-api/sluice/internal/config/wso2"
 	"github.com/sluice-api/sluice/internal/server"
@@ -33,14 +34,17 @@ func (c *initCommand) Run(e *environment) error {
 	if c.Offset < 0 || c.Offset+9763 > 65535 {
 		return fmt.Errorf("--offset %d moves a port out of 1 to 65535", c.Offset)
 	}
+	var password sluice.Secret
+	if c.AdminPasswordFile != "" { // read first: what is refused leaves no half of a home
+		var err error
+		if password, err = readPassword(c.AdminPasswordFile); err != nil {
+			return err
+		}
+	}
 	if err := writeHome(c.Dir, config.Layout(c.Layout), config.Profile(c.Profile), c.Offset); err != nil {
 		return err
 	}
-	if c.AdminPasswordFile != "" {
-		password, err := readPassword(c.AdminPasswordFile)
-		if err != nil {
-			return err
-		}
+	if password != "" {
 		if err := os.WriteFile(filepath.Join(c.Dir, server.AdminPasswordFile), []byte(password.Reveal()+"\n"), 0o600); err != nil {
 			return err
 		}

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -111,8 +113,13 @@ func newBikes(side string) http.Handler {
 	mux.HandleFunc("GET /rides/{id}", b.getRide)
 	mux.HandleFunc("PATCH /rides/{id}", b.endRide)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 		w.Header().Set("X-Served-By", side+" backend")
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10)) // before anybody else has to wait for it
+		if err != nil {
+			b.refuse(w, http.StatusBadRequest, "the body has more than 64 KB, or was cut off")
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		mux.ServeHTTP(w, r)

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"path"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/gateway"
 	"github.com/sluice-api/sluice/internal/gateway/http2"
+	"github.com/sluice-api/sluice/internal/policy"
 )
 
 // TestRequestFields checks what a backend sees of the fields that a client
@@ -248,5 +251,48 @@ func TestSeveralEndpoints(t *testing.T) {
 	}
 	if counts["one"] != 10 || counts["two"] != 20 {
 		t.Errorf("calls by backend: %v", counts)
+	}
+}
+
+// TestNoBypass tries to reach a secured operation past an open one beside it,
+// at a backend that drops path parameters, decodes twice and resolves dots.
+func TestNoBypass(t *testing.T) {
+	var reached []string
+	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		reached = append(reached, r.RequestURI)
+	}))
+	t.Cleanup(backend.Close)
+	w := newWorld(t)
+	api := weather(backend.URL, "")
+	api.Context = "/shop/1.0"
+	api.Operations = []sluice.Operation{
+		{Verb: "GET", Target: "/*", Auth: sluice.AuthNone},
+		{Verb: "GET", Target: "/pets/*", Auth: sluice.AuthNone},
+		{Verb: "GET", Target: "/pets/{id}", Auth: sluice.AuthNone},
+		{Verb: "GET", Target: "/pets/admin", Auth: sluice.AuthAny},
+	}
+	w.apply(append(w.callers(api.ID), environment(sluice.HybridEnvironment), api)...)
+	dots := []string{".", "..", "%2e", "%2E%2e", ".%2e", "%252e", "%252e%252e", "..;", "..;a=b", "%2e%2e;", ".;", "..%3b", "%c0%ae%c0%ae", "..%00", "..%5c"}
+	paths := []string{
+		"/pets/admin", "/pets/%61dmin", "/pets/admin/", "/pets/admin;x", "/pets;x/admin", "/pets/admin;x/", "/pets//admin", "//pets/admin", "/pets/;/admin",
+		`/pets\admin`, "/pets%5cadmin", "/pets/admin%00", "/pets/admin%00.png", "/pets/admin%0d", "/pets/%2561dmin/..", "/pets/admin#x",
+	}
+	for _, d := range dots {
+		paths = append(paths, "/pets/"+d+"/admin", "/pets/x/"+d+"/admin", "/pets/admin/x/"+d, "/x/"+d+"/pets/admin", "/pets/"+d+"%2Fadmin", "/"+d+"/pets/admin")
+	}
+	for _, p := range paths {
+		a := w.call(request{path: "/shop/1.0" + p})
+		if a.status != 400 && a.status != 401 {
+			plain := reached[len(reached)-1]
+			for range 2 {
+				if decoded, err := url.PathUnescape(plain); err == nil {
+					plain = decoded
+				}
+			}
+			read := path.Clean(string(policy.WithoutParameters(nil, []byte(strings.ReplaceAll(plain, `\`, "/")))))
+			if strings.HasPrefix(read, "/pets/admin") {
+				t.Errorf("%s: status %d, and the backend was asked for %s", p, a.status, plain)
+			}
+		}
 	}
 }

@@ -21,14 +21,16 @@ type Transport interface {
 	Send(ctx context.Context, to *Endpoint, x *policy.Exchange) error
 }
 
-// What can go wrong between a gateway and a backend.
+// What can go wrong between a gateway and a backend. Of ErrBody and ErrSlowBody
+// the client is the cause. After ErrConnect and ErrTLS nothing of the request
+// was read, so that it can go to another backend.
 var (
-	ErrConnect  = errors.New("no connection to the backend")           // nothing of the request was read
-	ErrTLS      = errors.New("no secure connection to the backend")    // nothing of the request was read
-	ErrTimeout  = errors.New("the backend did not answer in time")     //
-	ErrClosed   = errors.New("the backend closed the connection")      // before the response's head was complete
-	ErrProtocol = errors.New("the backend's answer is not valid HTTP") //
-	ErrBody     = errors.New("the client's body ended early")          // the backend is not to blame
+	ErrConnect  = errors.New("no connection to the backend")
+	ErrTLS      = errors.New("no secure connection to the backend")
+	ErrTimeout  = errors.New("the backend did not answer in time")
+	ErrClosed   = errors.New("the backend closed the connection before it had answered")
+	ErrProtocol = errors.New("the backend's answer is not valid HTTP")
+	ErrBody     = errors.New("the client's body ended early")
 	ErrSlowBody = errors.New("the client's body did not arrive in time")
 )
 

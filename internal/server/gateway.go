@@ -5,11 +5,13 @@ import (
 	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -21,7 +23,6 @@ import (
 	"github.com/sluice-api/sluice/internal/distribution"
 	"github.com/sluice-api/sluice/internal/gateway"
 	"github.com/sluice-api/sluice/internal/gateway/http2"
-	"github.com/sluice-api/sluice/internal/policy"
 )
 
 // gatewayRole is this process's gateway: how it joined, what it follows, and
@@ -66,7 +67,7 @@ func (s *Server) newGatewayRole(mux *http.ServeMux) (*gatewayRole, error) {
 // else it answers the Key Manager's paths alone.
 func (r *gatewayRole) assigned() bool {
 	s := r.s
-	if s.control == nil || r.identity != nil {
+	if s.control == nil || r.id() != nil {
 		return true
 	}
 	return slices.ContainsFunc(s.cfg.Environments, func(e config.Environment) bool { return e.Own })
@@ -171,20 +172,67 @@ func (r *gatewayRole) newGateway(id *distribution.Identity) (*gateway.Gateway, e
 	if err != nil {
 		return nil, fmt.Errorf("address of the Key Manager: %w", err)
 	}
-	transports := &transports{
-		keyManager: keyManager,
-		inside:     http2.NewClient(http2.ClientOptions{RootCAs: ca, Dial: s.dial}),
-		backends:   http2.NewClient(http2.ClientOptions{}),
-	}
-	probe := gateway.Probe{HTTP: ownAddress(s.cfg.Listen.HTTP), HTTPS: ownAddress(s.cfg.Listen.HTTPS), Transport: transports.inside}
-	if s.cfg.TLS.TrafficCertificate != "" {
-		probe.Transport = transports.backends // judged as clients judge it
+	probe, err := r.probe(id, ca)
+	if err != nil {
+		return nil, err
 	}
 	return gateway.New(gateway.Options{
-		Transport: transports, KeyManager: keyManager, PlainOAuth: s.cfg.Profile == config.Quickstart,
-		Leeway: s.cfg.Gateway.ClockLeeway, RemoveAuthorization: s.cfg.Gateway.RemoveAuthorization,
+		Transport:  http2.NewClient(http2.ClientOptions{}),
+		KeyManager: keyManager, KeyManagerTransport: http2.NewClient(http2.ClientOptions{RootCAs: ca, Dial: s.dial}),
+		PlainOAuth: s.cfg.Profile == config.Quickstart,
+		Leeway:     s.cfg.Gateway.ClockLeeway, RemoveAuthorization: s.cfg.Gateway.RemoveAuthorization,
 		Probe: probe, Changed: r.changed, Log: s.log, Now: s.now,
 	})
+}
+
+// probe says how the gateway reaches its own listeners. Their certificate is
+// judged by its own first name, since they are dialled on loopback: by the
+// installation's CA, or, where the operator brought one, by the machine's CAs and
+// those in its file.
+func (r *gatewayRole) probe(id *distribution.Identity, ca *x509.CertPool) (p gateway.Probe, err error) {
+	s := r.s
+	p = gateway.Probe{HTTP: ownAddress(s.cfg.Listen.HTTP), HTTPS: ownAddress(s.cfg.Listen.HTTPS)}
+	var chain []byte
+	switch {
+	case s.cfg.TLS.TrafficCertificate != "":
+		if chain, err = os.ReadFile(s.cfg.TLS.TrafficCertificate); err != nil {
+			return p, fmt.Errorf("read the traffic certificate: %w", err)
+		}
+		if ca, err = x509.SystemCertPool(); err != nil {
+			return p, fmt.Errorf("read the machine's CAs: %w", err)
+		}
+		ca.AppendCertsFromPEM(chain)
+	case id != nil:
+		chain = id.Certificate
+	default: // nothing is deployed here, so nothing is probed
+		p.Transport = http2.NewClient(http2.ClientOptions{RootCAs: ca})
+		return p, nil
+	}
+	name, err := firstName(chain)
+	if err != nil {
+		return p, fmt.Errorf("traffic certificate: %w", err)
+	}
+	p.Transport = http2.NewClient(http2.ClientOptions{RootCAs: ca, ServerName: name})
+	return p, nil
+}
+
+// firstName returns the first name, or else address, of the first certificate of
+// a PEM chain.
+func firstName(chain []byte) (string, error) {
+	block, _ := pem.Decode(chain)
+	if block == nil {
+		return "", errors.New("there is no certificate in it")
+	}
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	switch {
+	case err != nil:
+		return "", err
+	case len(leaf.DNSNames) > 0:
+		return leaf.DNSNames[0], nil
+	case len(leaf.IPAddresses) > 0:
+		return leaf.IPAddresses[0].String(), nil
+	}
+	return "", errors.New("it names no host")
 }
 
 // trust returns the certificates by which the Key Manager is known.
@@ -314,23 +362,6 @@ func ownAddress(address string) string {
 	}
 	return net.JoinHostPort(host, port)
 }
-
-// transports sends to the Key Manager with trust in the installation's own CA,
-// and to backends with the machine's.
-type transports struct {
-	keyManager       *gateway.Endpoint
-	inside, backends gateway.Transport
-}
-
-// Send implements gateway.Transport.
-func (t *transports) Send(ctx context.Context, to *gateway.Endpoint, x *policy.Exchange) error {
-	if to == t.keyManager {
-		return t.inside.Send(ctx, to, x)
-	}
-	return t.backends.Send(ctx, to, x)
-}
-
-var _ gateway.Transport = (*transports)(nil)
 
 // errAlready says that the gateway has an identity.
 var errAlready = sluice.Errorf(sluice.Conflict, "enrolment.done", "This gateway has joined already.")

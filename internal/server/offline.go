@@ -46,11 +46,7 @@ func (s *Server) ResetAdministrator(ctx context.Context, password sluice.Secret)
 	if err := c.plane.ResetAdministrator(ctx, password); err != nil {
 		return err
 	}
-	err = os.Remove(filepath.Join(s.cfg.Home, InitialPasswordFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return removeFile(filepath.Join(s.cfg.Home, InitialPasswordFile))
 }
 
 // CreateToken makes a personal access token for a user on a home whose control

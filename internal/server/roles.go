@@ -136,11 +136,14 @@ func (s *Server) environments() []control.ConfiguredEnvironment {
 // environment variable, admin in the quickstart profile, or a random one that is
 // written to a file.
 func (s *Server) firstAdministrator(ctx context.Context, plane *control.Plane) error {
+	given := filepath.Join(s.cfg.Home, AdminPasswordFile)
 	exists, err := plane.HasAdministrator(ctx)
-	if err != nil || exists {
+	if err != nil {
 		return err
 	}
-	given := filepath.Join(s.cfg.Home, AdminPasswordFile)
+	if exists { // and perhaps the file, where a start ended between the two
+		return removeFile(given)
+	}
 	b, err := os.ReadFile(given)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read the administrator's password: %w", err)
@@ -157,8 +160,8 @@ func (s *Server) firstAdministrator(ctx context.Context, plane *control.Plane) e
 	default:
 		password, temporary = sluice.NewSecret(), true
 		initial = filepath.Join(s.cfg.Home, InitialPasswordFile)
-		if err := os.Remove(initial); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a start that did not get further
-			return fmt.Errorf("write the administrator's password: %w", err)
+		if err := removeFile(initial); err != nil { // of a start that did not get further
+			return err
 		}
 		if err := writeNew(initial, []byte(password.Reveal()+"\n")); err != nil {
 			return fmt.Errorf("write the administrator's password: %w", err)
@@ -170,7 +173,12 @@ func (s *Server) firstAdministrator(ctx context.Context, plane *control.Plane) e
 	if initial != "" {
 		s.log.Warn("the first administrator is admin, with a temporary password in a file; set your own with `sluice admin reset`", "file", InitialPasswordFile)
 	}
-	if err := os.Remove(given); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return removeFile(given)
+}
+
+// removeFile removes a file that holds a password, where it is there.
+func removeFile(name string) error {
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the administrator's password: %w", err)
 	}
 	return nil

@@ -196,19 +196,26 @@ func (s *Server) managementURL() string {
 }
 
 // masterKey returns the key that seals secrets in the database, made at the
-// first start. It lies beside the database in a file of its own.
+// first start. It lies beside the database in a file of its own, and is never
+// made for a database that is there: it would not open it.
 func (s *Server) masterKey() (key [32]byte, err error) {
 	file := s.path("master.key")
 	b, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		_, _ = rand.Read(key[:]) // never fails
-		return key, writeNew(file, key[:])
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return key, err
+	case len(b) == len(key):
+		copy(key[:], b)
+		return key, nil
 	}
-	if err == nil && len(b) != len(key) {
-		err = fmt.Errorf("%s has %d bytes and should have %d; restore it from the backup", filepath.Base(file), len(b), len(key))
+	if _, err := os.Stat(s.path(databaseFile)); !errors.Is(err, fs.ErrNotExist) {
+		return key, fmt.Errorf("%s has %d bytes and should have %d; restore it from the backup", filepath.Base(file), len(b), len(key))
 	}
-	copy(key[:], b)
-	return key, err
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a start that did not get further
+		return key, err
+	}
+	_, _ = rand.Read(key[:]) // never fails
+	return key, writeNew(file, key[:])
 }
 
 // writeNew writes a file that only its owner may read and that must not exist.
