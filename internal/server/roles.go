@@ -93,7 +93,11 @@ func (s *Server) openPlane(ctx context.Context, c *controlRole) error {
 	if err != nil {
 		return fmt.Errorf("read the key that seals secrets: %w", err)
 	}
-	c.db, err = database.Open(ctx, database.Options{URL: s.path(databaseFile), Key: key, Log: s.log, Now: s.now})
+	address := s.cfg.Database
+	if address == "" {
+		address = s.path(databaseFile)
+	}
+	c.db, err = database.Open(ctx, database.Options{URL: address, Key: key, Log: s.log, Now: s.now})
 	if err != nil {
 		return err
 	}

@@ -53,9 +53,6 @@ type Options struct {
 
 // New returns the process that cfg describes. It opens nothing.
 func New(cfg *config.Config, o Options) (*Server, error) {
-	if cfg.Database != "" {
-		return nil, errors.New("database: PostgreSQL is not supported by this version; leave the setting out to use SQLite")
-	}
 	if cfg.TLS.ManagementCertificate != "" && cfg.Role != config.GatewayOnly {
 		return nil, errors.New("tls.management_certificate: a control plane of this version presents the certificate of its own CA, which gateways pin; leave the setting out")
 	}

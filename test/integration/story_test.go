@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/client"
+	"github.com/sluice-api/sluice/internal/database/databasetest"
 )
 
 // The page "Publish through Multiple API Gateways", step by step, with "IP of
@@ -30,12 +31,20 @@ func TestSeedStoryOnOwnAddress(t *testing.T) {
 	}
 }
 
+// The same with the control plane's data in PostgreSQL.
+func TestSeedStoryOnPostgres(t *testing.T) {
+	if namespace(t) {
+		tellStoryOn(t, &story{ip: "localhost", database: databasetest.Postgres(t).URL(t)}, []int{0, 1, 2})
+	}
+}
+
 // story is the platform of the page: three instances, and what is made on them.
 type story struct {
 	homes     [3]string
 	instances [3]*process
 	fourth    *process // joined by token
 	ip        string   // of the first instance, as the page says it
+	database  string   // URL; empty: SQLite
 	call      *caller
 	rest      *client.Client
 
@@ -60,8 +69,9 @@ func (s *story) oauth(offset int, path string) string {
 }
 
 // tellStory tells the whole story; each step builds on those before.
-func tellStory(t *testing.T, ip string, order []int) {
-	s := &story{ip: ip}
+func tellStory(t *testing.T, ip string, order []int) { tellStoryOn(t, &story{ip: ip}, order) }
+
+func tellStoryOn(t *testing.T, s *story, order []int) {
 	for _, step := range []struct {
 		name string
 		do   func(*testing.T)
@@ -99,6 +109,9 @@ func (s *story) editHomes(t *testing.T) {
 		s.homes[i] = home
 		edit(t, home, "sluice.yaml", `$`, "gateway:\n  clock_leeway: 0s\n")
 		if i == 0 {
+			if s.database != "" {
+				edit(t, home, "sluice.yaml", `$`, fmt.Sprintf("database: %q\n", s.database))
+			}
 			continue
 		}
 		edit(t, home, carbon, `<Offset>0</Offset>`, fmt.Sprintf("<Offset>%d</Offset>", i))
