@@ -32,6 +32,16 @@ func allow(ctx context.Context, roles ...sluice.Role) (sluice.Actor, error) {
 	return a, nil
 }
 
+// allowHere is allow for what belongs to the installation and to no organization:
+// it is for users of the default organization alone.
+func allowHere(ctx context.Context, roles ...sluice.Role) (sluice.Actor, error) {
+	a, err := allow(ctx, roles...)
+	if err == nil && a.Organization != sluice.DefaultOrganization {
+		err = sluice.Errorf(sluice.Forbidden, "organization.forbids", "Gateways belong to the installation; its own administrators look after them.")
+	}
+	return a, err
+}
+
 // reader returns the actor of ctx, or an anonymous reader of the default
 // organization's Store.
 func reader(ctx context.Context) sluice.Actor {

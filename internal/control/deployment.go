@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sluice-api/sluice"
@@ -238,8 +239,9 @@ func urls(r *sluice.Revision, state sluice.Lifecycle, s *EnvironmentStatus) []UR
 // authorityOf returns host and port as a URL has them, without a scheme's usual
 // port.
 func authorityOf(host, scheme string, port int) string {
+	authority := net.JoinHostPort(host, strconv.Itoa(port)) // brackets an IPv6 address
 	if scheme == "http" && port == 80 || scheme == "https" && port == 443 {
-		return host
+		return strings.TrimSuffix(authority, ":"+strconv.Itoa(port))
 	}
-	return net.JoinHostPort(host, strconv.Itoa(port))
+	return authority
 }

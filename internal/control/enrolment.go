@@ -45,7 +45,7 @@ type Enrolled struct {
 // environment, once, within ttl (0: one hour). It returns the token itself,
 // which is not shown again, and the command line that uses it.
 func (p *Plane) CreateEnrolmentToken(ctx context.Context, environmentID, name string, ttl time.Duration) (sluice.EnrolmentToken, sluice.Secret, string, error) {
-	actor, err := allow(ctx)
+	actor, err := allowHere(ctx)
 	if err != nil {
 		return sluice.EnrolmentToken{}, "", "", err
 	}

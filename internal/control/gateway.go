@@ -22,7 +22,7 @@ type GatewayInfo struct {
 
 // Gateways returns the gateways of an environment, of all for "".
 func (p *Plane) Gateways(ctx context.Context, environmentID string) (list []GatewayInfo, err error) {
-	if _, err := allow(ctx, operators...); err != nil {
+	if _, err := allowHere(ctx, operators...); err != nil {
 		return nil, err
 	}
 	err = p.db.View(ctx, func(tx *database.Tx) error {
@@ -49,7 +49,7 @@ func (p *Plane) Gateways(ctx context.Context, environmentID string) (list []Gate
 
 // Gateway returns one gateway.
 func (p *Plane) Gateway(ctx context.Context, id string) (info GatewayInfo, err error) {
-	if _, err := allow(ctx, operators...); err != nil {
+	if _, err := allowHere(ctx, operators...); err != nil {
 		return info, err
 	}
 	err = p.db.View(ctx, func(tx *database.Tx) error {
@@ -101,7 +101,7 @@ func (p *Plane) gatewayInfo(tx *database.Tx, g sluice.Gateway) (GatewayInfo, err
 // RemoveGateway ends a gateway's enrolment: its key is refused from now on and
 // its connection is cut.
 func (p *Plane) RemoveGateway(ctx context.Context, id string) error {
-	if _, err := allow(ctx); err != nil {
+	if _, err := allowHere(ctx); err != nil {
 		return err
 	}
 	err := p.db.Update(ctx, func(tx *database.Tx) error {

@@ -124,8 +124,11 @@ func oneLine(err error) string {
 		err = joined.Unwrap()[0]
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
-	if strings.Contains(text, "excessive aliasing") { // the rest is advice to programmers
+	switch { // what is said there is for programmers
+	case strings.Contains(text, "excessive aliasing"):
 		return "it has too many aliases"
+	case strings.Contains(text, "libopenapi"):
+		return "it is no OpenAPI document"
 	}
 	return strings.TrimSuffix(text, ".")
 }
@@ -163,7 +166,11 @@ func checkDefinition(body []byte) error {
 			if len(levels) > maxDepth {
 				return unreadable("The definition is nested deeper than %d levels.", maxDepth)
 			}
-			levels = append(levels, level{object: v == '{', keys: map[string]bool{}, value: v == '['})
+			next := level{value: v == '['}
+			if v == '{' {
+				next = level{object: true, keys: map[string]bool{}}
+			}
+			levels = append(levels, next)
 		case string:
 			if !top.value {
 				if top.keys[v] {

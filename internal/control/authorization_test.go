@@ -1,0 +1,255 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/sluice-api/sluice"
+)
+
+var allRoles = []sluice.Role{
+	sluice.Administrator, sluice.Creator, sluice.Publisher, sluice.Subscriber, sluice.Devops, sluice.Observer, sluice.IntegrationDev, "Internal/unknown",
+}
+
+// method is one method of a Plane with what it needs of its actor.
+type method struct {
+	roles []sluice.Role // beside the administrator
+	call  func(w *world, ctx context.Context, id string) error
+}
+
+// anyone may call a method that asks only that there is a user.
+var anyone = allRoles
+
+// methods are all that ask the Actor of their context. They are called with the
+// id of nothing, so that they change nothing.
+var methods = map[string]method{
+	"API":            {viewers, func(w *world, ctx context.Context, id string) error { _, _, err := w.plane.API(ctx, id); return err }},
+	"APIs":           {viewers, func(w *world, ctx context.Context, _ string) error { _, _, err := w.plane.APIs(ctx, APIFilter{}); return err }},
+	"DeleteAPI":      {makers, func(w *world, ctx context.Context, id string) error { return w.plane.DeleteAPI(ctx, id, 0) }},
+	"Revisions":      {viewers, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Revisions(ctx, id); return err }},
+	"Status":         {viewers, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Status(ctx, id); return err }},
+	"DeleteRevision": {makers, func(w *world, ctx context.Context, id string) error { return w.plane.DeleteRevision(ctx, id, id) }},
+	"ImportOpenAPI": {creators, func(w *world, ctx context.Context, _ string) error {
+		_, err := w.plane.ImportOpenAPI(ctx, nil, sluice.API{})
+		return err
+	}},
+	"ChangeLifecycle": {publishers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.ChangeLifecycle(ctx, id, "Publish", 0)
+		return err
+	}},
+	"CreateRevision": {makers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.CreateRevision(ctx, id, "")
+		return err
+	}},
+	"Revision": {viewers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.Revision(ctx, id, id)
+		return err
+	}},
+	"Deploy": {makers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.Deploy(ctx, id, id, targets(production))
+		return err
+	}},
+	"Undeploy": {makers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.Undeploy(ctx, id, id, 0, nil, true)
+		return err
+	}},
+	"Publication": {viewers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.Publication(ctx, id, 0)
+		return err
+	}},
+	"Environments":  {anyone, func(w *world, ctx context.Context, _ string) error { _, err := w.plane.Environments(ctx); return err }},
+	"Gateways":      {operators, func(w *world, ctx context.Context, _ string) error { _, err := w.plane.Gateways(ctx, ""); return err }},
+	"Gateway":       {operators, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Gateway(ctx, id); return err }},
+	"RemoveGateway": {nil, func(w *world, ctx context.Context, id string) error { return w.plane.RemoveGateway(ctx, id) }},
+	"CreateEnrolmentToken": {nil, func(w *world, ctx context.Context, id string) error {
+		_, _, _, err := w.plane.CreateEnrolmentToken(ctx, id, "", 0)
+		return err
+	}},
+	"CreateApplication": {subscribers, func(w *world, ctx context.Context, _ string) error {
+		return w.plane.CreateApplication(ctx, &sluice.Application{})
+	}},
+	"Application": {subscribers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.Application(ctx, id)
+		return err
+	}},
+	"Applications": {subscribers, func(w *world, ctx context.Context, _ string) error {
+		_, _, err := w.plane.Applications(ctx, "", Page{})
+		return err
+	}},
+	"Subscribe": {subscribers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.Subscribe(ctx, id, id, "Gold")
+		return err
+	}},
+	"Subscriptions": {subscribers, func(w *world, ctx context.Context, id string) error {
+		_, _, err := w.plane.Subscriptions(ctx, id, "", Page{})
+		return err
+	}},
+	"Subscription": {subscribers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.Subscription(ctx, id)
+		return err
+	}},
+	"Unsubscribe": {subscribers, func(w *world, ctx context.Context, id string) error { return w.plane.Unsubscribe(ctx, id) }},
+	"GenerateKey": {subscribers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.GenerateKey(ctx, id, KeyRequest{Type: sluice.ProductionKey, Grants: []string{sluice.GrantClientCredentials}})
+		return err
+	}},
+	"Keys": {subscribers, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Keys(ctx, id); return err }},
+	"CreateAccessToken": {anyone, func(w *world, ctx context.Context, _ string) error {
+		_, _, err := w.plane.CreateAccessToken(ctx, "", nil, 0)
+		return err
+	}},
+	"AccessTokens":      {anyone, func(w *world, ctx context.Context, _ string) error { _, err := w.plane.AccessTokens(ctx); return err }},
+	"DeleteAccessToken": {anyone, func(w *world, ctx context.Context, id string) error { return w.plane.DeleteAccessToken(ctx, id) }},
+	"RegisterClient": {anyone, func(w *world, ctx context.Context, _ string) error {
+		_, _, err := w.plane.RegisterClient(ctx, "", "", nil)
+		return err
+	}},
+}
+
+// unasked are the methods that ask no Actor, each with its reason.
+var unasked = map[string]string{
+	"Login": "it finds out who calls", "Authenticate": "it finds out who calls", "Enrol": "the join token says that it may",
+	"StoreAPI": "the Store is open", "StoreAPIs": "the Store is open", "Tiers": "the Store is open",
+	"EnsureAdministrator": "the first start", "HasAdministrator": "the first start",
+	"ResetAdministrator": "the command line on the home", "CreateAccessTokenFor": "the command line on the home",
+	"SetTokenIssuer": "part of construction", "Run": "the process", "BusHandler": "gateways sign a nonce",
+	"ServerCertificate": "public", "CAFingerprint": "public", "CACertificates": "public",
+}
+
+func TestEveryMethodAsksItsActor(t *testing.T) {
+	plane := reflect.TypeFor[*Plane]()
+	for i := range plane.NumMethod() {
+		name := plane.Method(i).Name
+		_, asks := methods[name]
+		if _, exempt := unasked[name]; asks == exempt {
+			t.Errorf("method %s must be in one of the two tables, methods or unasked", name)
+		}
+	}
+	w := newWorld(t)
+	before := w.counts()
+	for name, m := range methods {
+		if err := m.call(w, w.t.Context(), "nope"); sluice.KindOf(err) != sluice.Unauthenticated {
+			t.Errorf("%s of nobody: %v, want unauthenticated", name, err)
+		}
+		for _, role := range allRoles {
+			err := m.call(w, w.as("user", role), "nope")
+			refused := err != nil && sluice.KindOf(err) == sluice.Forbidden
+			if allowed := role == sluice.Administrator || slices.Contains(m.roles, role); refused == allowed {
+				t.Errorf("%s of %s: %v, want it allowed: %t", name, role, err, allowed)
+			}
+			if err != nil && sluice.KindOf(err) == sluice.Internal {
+				t.Errorf("%s of %s: %v", name, role, err)
+			}
+		}
+	}
+	if after := w.counts(); after != before {
+		t.Errorf("calls with the id of nothing left publications, audit entries, events %v, before %v", after, before)
+	}
+}
+
+// What belongs to one organization is not there for another, whatever the role;
+// what belongs to the installation is not for other organizations.
+func TestOtherOrganizationsSeeNothing(t *testing.T) {
+	w := newWorld(t)
+	a := w.published("Weather")
+	r := w.revision(a.ID)
+	p := w.deploy(a.ID, r.ID, production)
+	app := w.application("sam", "App")
+	s, err := w.plane.Subscribe(w.as("sam", sluice.Subscriber), app.ID, a.ID, "Gold")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gateway := w.gateway(production, "g")
+	ids := map[string]string{
+		"API": a.ID, "DeleteAPI": a.ID, "Revisions": a.ID, "Status": a.ID, "ChangeLifecycle": a.ID, "CreateRevision": a.ID,
+		"Deploy": a.ID, "Undeploy": a.ID, "Publication": p.ID, "Application": app.ID, "Subscriptions": app.ID,
+		"Subscription": s.ID, "Unsubscribe": s.ID, "GenerateKey": app.ID, "Keys": app.ID, "Subscribe": app.ID,
+	}
+	before := w.counts()
+	stranger := w.of("acme", "root", sluice.Administrator)
+	for name, id := range ids {
+		if err := methods[name].call(w, stranger, id); !sluice.IsNotFound(err) {
+			t.Errorf("%s of another organization's administrator: %v, want not found", name, err)
+		}
+	}
+	for name, err := range map[string]error{
+		"the id of a revision":   methods["API"].call(w, stranger, r.ID),
+		"a revision":             func() error { _, err := w.plane.Revision(stranger, a.ID, r.ID); return err }(),
+		"deleting a revision":    w.plane.DeleteRevision(stranger, a.ID, r.ID),
+		"the API in the Store":   func() error { _, err := w.plane.StoreAPI(stranger, a.ID); return err }(),
+		"subscribing to the API": func() error { _, err := w.plane.Subscribe(stranger, app.ID, a.ID, "Gold"); return err }(),
+	} {
+		if !sluice.IsNotFound(err) {
+			t.Errorf("%s for another organization's administrator: %v, want not found", name, err)
+		}
+	}
+	for name, id := range map[string]string{"Gateways": "", "Gateway": gateway, "RemoveGateway": gateway, "CreateEnrolmentToken": w.environment(production).ID} {
+		if err := methods[name].call(w, stranger, id); err == nil || sluice.KindOf(err) != sluice.Forbidden {
+			t.Errorf("%s of another organization's administrator: %v, want forbidden", name, err)
+		}
+	}
+	apis, _, err := w.plane.APIs(stranger, APIFilter{Organization: sluice.DefaultOrganization})
+	listed, _, storeErr := w.plane.StoreAPIs(stranger, APIFilter{})
+	if len(apis)+len(listed) != 0 || errors.Join(err, storeErr) != nil {
+		t.Errorf("another organization sees %v and in the Store %v, %v %v", apis, listed, err, storeErr)
+	}
+	if after := w.counts(); after != before {
+		t.Errorf("publications, audit entries, events %v, before %v", after, before)
+	}
+}
+
+func TestOtherUsersApplicationsAreNotThere(t *testing.T) {
+	w := newWorld(t)
+	a := w.published("Weather")
+	app := w.application("sam", "App")
+	s, err := w.plane.Subscribe(w.as("sam", sluice.Subscriber), app.ID, a.ID, "Gold")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := w.as("tess", sluice.Subscriber, sluice.Devops)
+	for name, id := range map[string]string{
+		"Application": app.ID, "Subscriptions": app.ID, "Subscription": s.ID, "Unsubscribe": s.ID, "GenerateKey": app.ID, "Keys": app.ID, "Subscribe": app.ID,
+	} {
+		if err := methods[name].call(w, other, id); !sluice.IsNotFound(err) {
+			t.Errorf("%s of another user: %v, want not found", name, err)
+		}
+	}
+	if list, total, err := w.plane.Subscriptions(other, "", a.ID, Page{}); len(list) != 0 || total != 0 || err != nil {
+		t.Errorf("subscriptions to the API for another user: %v, %d, %v", list, total, err)
+	}
+	if list, total, err := w.plane.Applications(other, "", Page{}); len(list) != 0 || total != 0 || err != nil {
+		t.Errorf("applications of another user: %v, %d, %v", list, total, err)
+	}
+	if _, err := w.plane.Application(w.admin(), app.ID); err != nil {
+		t.Errorf("an administrator: %v", err)
+	}
+	if list, total, err := w.plane.Subscriptions(w.admin(), "", a.ID, Page{}); len(list) != 1 || total != 1 || err != nil {
+		t.Errorf("subscriptions to the API for an administrator: %v, %d, %v", list, total, err)
+	}
+}
+
+// Who may not publish may not change what is published.
+func TestCreatorLeavesPublishedAPIsAlone(t *testing.T) {
+	w := newWorld(t)
+	carla := w.as("carla", sluice.Creator)
+	a := w.api("Weather", "production", "sandbox")
+	r := w.revision(a.ID)
+	if _, err := w.plane.Deploy(carla, a.ID, r.ID, targets(production)); err != nil {
+		t.Errorf("a creator tries out an API that is not published: %v", err)
+	}
+	w.move(a.ID, "Publish")
+	second, err := w.plane.CreateRevision(carla, a.ID, "")
+	if err != nil {
+		t.Errorf("a creator's revision of a published API: %v", err)
+	}
+	_, err = w.plane.Deploy(carla, a.ID, second.ID, targets(production))
+	wantCode(t, "a creator deploys a published API", err, sluice.Forbidden, "api.state_forbids")
+	_, err = w.plane.Undeploy(carla, a.ID, r.ID, 0, nil, true)
+	wantCode(t, "a creator undeploys a published API", err, sluice.Forbidden, "api.state_forbids")
+	if _, err := w.plane.Deploy(w.as("paul", sluice.Publisher), a.ID, second.ID, targets(production)); err != nil {
+		t.Errorf("a publisher deploys a published API: %v", err)
+	}
+}
