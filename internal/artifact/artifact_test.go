@@ -56,6 +56,11 @@ func TestCompileContext(t *testing.T) {
 	r := revision()
 	r.API.Organization, r.API.Default = "acme", true
 	a, _ := Compile(r, &sluice.Environment{Type: sluice.HybridEnvironment}, "h", sluice.Created)
+	if a.DefaultContext != "" {
+		t.Errorf("an API that is not published answers at %s", a.DefaultContext)
+	}
+	published, _ := Compile(r, &sluice.Environment{Type: sluice.HybridEnvironment}, "h", sluice.Published)
+	a.DefaultContext = published.DefaultContext
 	if a.Context != "/t/acme/weather/1.0" || a.DefaultContext != "/t/acme/weather" {
 		t.Errorf("contexts %s and %s", a.Context, a.DefaultContext)
 	}

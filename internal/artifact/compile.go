@@ -17,7 +17,7 @@ func Compile(r *sluice.Revision, e *sluice.Environment, vhost string, state slui
 	if state == sluice.Blocked || state == sluice.Prototyped { // all a gateway makes a difference of
 		a.State = state
 	}
-	if api.Default {
+	if api.Default && state != sluice.Created { // it takes over when it is published
 		a.DefaultContext = prefix(api) + api.Context
 	}
 	if state == sluice.Prototyped { // goes to every environment, whatever endpoint it has

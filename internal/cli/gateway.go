@@ -2,9 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
+	"path/filepath"
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/config"
@@ -36,6 +39,9 @@ func (c *gatewayJoinCommand) Run(ctx context.Context, e *environment) error {
 	cfg, err := c.load()
 	if err != nil {
 		return err
+	}
+	if _, err := os.Stat(filepath.Join(cfg.Home, "state", "sluice.db")); err == nil && cfg.Layout == config.Native && cfg.Role != config.GatewayOnly {
+		return errors.New("this home is a control plane, with a database of its own, which it would cease to be; join from a home of the gateway's own: `sluice init DIR`")
 	}
 	if cfg.Layout == config.WSO2 && cfg.ControlPlane.URL != address {
 		return fmt.Errorf("this home's api-manager.xml names %s (%s); change ServerURL of AuthManager and APIKeyValidator there first", cfg.ControlPlane.URL, cfg.ControlPlane.From)

@@ -26,8 +26,11 @@ var anyone = allRoles
 // methods are all that ask the Actor of their context. They are called with the
 // id of nothing, so that they change nothing.
 var methods = map[string]method{
-	"API":            {viewers, func(w *world, ctx context.Context, id string) error { _, _, err := w.plane.API(ctx, id); return err }},
-	"APIs":           {viewers, func(w *world, ctx context.Context, _ string) error { _, _, err := w.plane.APIs(ctx, APIFilter{}); return err }},
+	"API": {viewers, func(w *world, ctx context.Context, id string) error { _, _, err := w.plane.API(ctx, id); return err }},
+	"APIs": {viewers, func(w *world, ctx context.Context, _ string) error {
+		_, _, err := w.plane.APIs(ctx, APIFilter{})
+		return err
+	}},
 	"DeleteAPI":      {makers, func(w *world, ctx context.Context, id string) error { return w.plane.DeleteAPI(ctx, id, 0) }},
 	"Revisions":      {viewers, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Revisions(ctx, id); return err }},
 	"Status":         {viewers, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Status(ctx, id); return err }},

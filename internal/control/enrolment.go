@@ -74,6 +74,22 @@ func printableName(s string) bool {
 	return s != "" && len(s) <= 255 && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
+// OwnJoinToken makes a join token for the gateway of the control plane's own
+// process, for the environment with the given name.
+func (p *Plane) OwnJoinToken(ctx context.Context, environment string) (token sluice.Secret, err error) {
+	ctx = sluice.WithActor(ctx, sluice.System())
+	var e sluice.Environment
+	err = p.db.View(ctx, func(tx *database.Tx) error {
+		e, err = tx.EnvironmentByName(environment)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	_, token, err = p.newJoinToken(ctx, sluice.System().Name, e.ID, e.Name, "", joinTokenLife)
+	return token, err
+}
+
 func (p *Plane) newJoinToken(ctx context.Context, by, environmentID, name, serverURL string, ttl time.Duration) (sluice.EnrolmentToken, sluice.Secret, error) {
 	secret := distribution.NewJoinToken(p.CAFingerprint())
 	t := sluice.EnrolmentToken{

@@ -95,7 +95,7 @@ func (p *Plane) checkKeyRequest(r *KeyRequest) error {
 		case g == sluice.GrantPassword && !p.o.PasswordGrant:
 			problems.Add("grantTypesToBeSupported", "key.grants", "The password grant is off in this installation.")
 		case g == sluice.GrantClientCredentials, g == sluice.GrantPassword:
-		case g == sluice.GrantRefreshToken, g == sluice.GrantAuthorizationCode: // taken, and used once the Key Manager offers them
+		case g == sluice.GrantRefreshToken, g == sluice.GrantAuthorizationCode: // the Key Manager says which of them work
 		default:
 			problems.Add("grantTypesToBeSupported", "key.grants", "The grant type %q is not offered.", g)
 		}

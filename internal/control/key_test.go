@@ -24,22 +24,22 @@ func TestKeyRequestsAreChecked(t *testing.T) {
 		change func(r *KeyRequest)
 		code   string
 	}{
-		"no type":                     {func(r *KeyRequest) { r.Type = "" }, "key.type"},
-		"an unknown type":             {func(r *KeyRequest) { r.Type = "production" }, "key.type"},
-		"no grant":                    {func(r *KeyRequest) { r.Grants = nil }, "key.grants"},
-		"an unknown grant":            {func(r *KeyRequest) { r.Grants = []string{"implicit"} }, "key.grants"},
-		"the password grant, off":     {func(r *KeyRequest) { r.Grants = []string{sluice.GrantPassword} }, "key.grants"},
-		"no validity for ever":        {func(r *KeyRequest) { r.TTL = -1 }, "key.validity"},
-		"less than a second":          {func(r *KeyRequest) { r.TTL = time.Millisecond }, "key.validity"},
-		"not whole seconds":           {func(r *KeyRequest) { r.TTL = 1500 * time.Millisecond }, "key.validity"},
-		"more than the most":          {func(r *KeyRequest) { r.TTL = 24*time.Hour + time.Second }, "key.validity"},
-		"too many scopes":             {func(r *KeyRequest) { r.Scopes = slices.Repeat([]string{"s"}, 101) }, "key.size"},
-		"a long callback":             {func(r *KeyRequest) { r.CallbackURL = strings.Repeat("x", 2001) }, "key.size"},
-		"a scope with a blank":        {func(r *KeyRequest) { r.Scopes = []string{"a b"} }, "key.scope"},
-		"a scope with a quote":        {func(r *KeyRequest) { r.Scopes = []string{`a"`} }, "key.scope"},
-		"a scope with a line break":   {func(r *KeyRequest) { r.Scopes = []string{"a\r\nb"} }, "key.scope"},
-		"an empty scope":              {func(r *KeyRequest) { r.Scopes = []string{""} }, "key.scope"},
-		"several things at the same":  {func(r *KeyRequest) { r.Type, r.Grants = "", nil }, "invalid"},
+		"no type":                    {func(r *KeyRequest) { r.Type = "" }, "key.type"},
+		"an unknown type":            {func(r *KeyRequest) { r.Type = "production" }, "key.type"},
+		"no grant":                   {func(r *KeyRequest) { r.Grants = nil }, "key.grants"},
+		"an unknown grant":           {func(r *KeyRequest) { r.Grants = []string{"implicit"} }, "key.grants"},
+		"the password grant, off":    {func(r *KeyRequest) { r.Grants = []string{sluice.GrantPassword} }, "key.grants"},
+		"no validity for ever":       {func(r *KeyRequest) { r.TTL = -1 }, "key.validity"},
+		"less than a second":         {func(r *KeyRequest) { r.TTL = time.Millisecond }, "key.validity"},
+		"not whole seconds":          {func(r *KeyRequest) { r.TTL = 1500 * time.Millisecond }, "key.validity"},
+		"more than the most":         {func(r *KeyRequest) { r.TTL = 24*time.Hour + time.Second }, "key.validity"},
+		"too many scopes":            {func(r *KeyRequest) { r.Scopes = slices.Repeat([]string{"s"}, 101) }, "key.size"},
+		"a long callback":            {func(r *KeyRequest) { r.CallbackURL = strings.Repeat("x", 2001) }, "key.size"},
+		"a scope with a blank":       {func(r *KeyRequest) { r.Scopes = []string{"a b"} }, "key.scope"},
+		"a scope with a quote":       {func(r *KeyRequest) { r.Scopes = []string{`a"`} }, "key.scope"},
+		"a scope with a line break":  {func(r *KeyRequest) { r.Scopes = []string{"a\r\nb"} }, "key.scope"},
+		"an empty scope":             {func(r *KeyRequest) { r.Scopes = []string{""} }, "key.scope"},
+		"several things at the same": {func(r *KeyRequest) { r.Type, r.Grants = "", nil }, "invalid"},
 	} {
 		r := KeyRequest{Type: sluice.ProductionKey, Grants: clientCredentials}
 		c.change(&r)

@@ -116,13 +116,13 @@ func TestLifecycleRefusals(t *testing.T) {
 		kind      sluice.Kind
 		code      string
 	}{
-		"an unknown event":              {good.ID, "Explode", 0, sluice.Conflict, "api.lifecycle"},
-		"an event of another state":     {good.ID, "Retire", 0, sluice.Conflict, "api.lifecycle"},
-		"publishing without anything":   {bare.ID, "Publish", 0, sluice.Invalid, "invalid"},
-		"an old row version":            {published.ID, "Block", published.RowVersion - 1, sluice.Changed, "changed"},
-		"an API that is not there":      {"nope", "Publish", 0, sluice.NotFound, "api.unknown"},
-		"the id of a revision":          {w.deployments(published.ID)[production].RevisionID, "Block", 0, sluice.NotFound, "api.unknown"},
-		"no event":                      {good.ID, "", 0, sluice.Conflict, "api.lifecycle"},
+		"an unknown event":            {good.ID, "Explode", 0, sluice.Conflict, "api.lifecycle"},
+		"an event of another state":   {good.ID, "Retire", 0, sluice.Conflict, "api.lifecycle"},
+		"publishing without anything": {bare.ID, "Publish", 0, sluice.Invalid, "invalid"},
+		"an old row version":          {published.ID, "Block", published.RowVersion - 1, sluice.Changed, "changed"},
+		"an API that is not there":    {"nope", "Publish", 0, sluice.NotFound, "api.unknown"},
+		"the id of a revision":        {w.deployments(published.ID)[production].RevisionID, "Block", 0, sluice.NotFound, "api.unknown"},
+		"no event":                    {good.ID, "", 0, sluice.Conflict, "api.lifecycle"},
 	} {
 		_, err := w.plane.ChangeLifecycle(w.admin(), c.id, c.event, c.ifMatch)
 		wantCode(t, name, err, c.kind, c.code)

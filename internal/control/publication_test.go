@@ -47,23 +47,33 @@ func TestPublicationIsConfirmedByGateways(t *testing.T) {
 	}{
 		"both live": {
 			story{0.5: func(w *world, g1, g2 string) { active(w, g1); active(w, g2) }, 1: func(w *world, g1, _ string) { live(w, g1) }, 2: func(w *world, _, g2 string) { live(w, g2) }},
-			sluice.AllLive, "", [2]sluice.DeploymentState{sluice.Live, sluice.Live}, sluice.Live, 2 * time.Second,
+			sluice.AllLive, "",
+			[2]sluice.DeploymentState{sluice.Live, sluice.Live},
+			sluice.Live, 2 * time.Second,
 		},
 		"one fails": {
 			story{1: func(w *world, g1, g2 string) { live(w, g1); w.serves(g2, production, sluice.Failed, "no build") }},
-			sluice.PartlyLive, "g2: no build", [2]sluice.DeploymentState{sluice.Live, sluice.Failed}, sluice.Failed, time.Second,
+			sluice.PartlyLive, "g2: no build",
+			[2]sluice.DeploymentState{sluice.Live, sluice.Failed},
+			sluice.Failed, time.Second,
 		},
 		"one is silent": {
 			story{1: func(w *world, g1, _ string) { live(w, g1) }},
-			sluice.PartlyLive, "g2: silent for 5 seconds", [2]sluice.DeploymentState{sluice.Live, sluice.Pending}, sluice.Pending, confirmWithin,
+			sluice.PartlyLive, "g2: silent for 5 seconds",
+			[2]sluice.DeploymentState{sluice.Live, sluice.Pending},
+			sluice.Pending, confirmWithin,
 		},
 		"one never proves it": {
 			story{1: func(w *world, g1, g2 string) { live(w, g1); active(w, g2) }},
-			sluice.PartlyLive, "g2: silent for 5 seconds", [2]sluice.DeploymentState{sluice.Live, sluice.Active}, sluice.Active, confirmWithin,
+			sluice.PartlyLive, "g2: silent for 5 seconds",
+			[2]sluice.DeploymentState{sluice.Live, sluice.Active},
+			sluice.Active, confirmWithin,
 		},
 		"one goes meanwhile": {
 			story{1: func(w *world, g1, g2 string) { live(w, g1); w.says(g2, -1) }},
-			sluice.PartlyLive, "g2: silent for 5 seconds", [2]sluice.DeploymentState{sluice.Live, sluice.Pending}, sluice.Pending, confirmWithin,
+			sluice.PartlyLive, "g2: silent for 5 seconds",
+			[2]sluice.DeploymentState{sluice.Live, sluice.Pending},
+			sluice.Pending, confirmWithin,
 		},
 		"one had said live of what it has not heard of": {
 			story{1: func(w *world, g1, g2 string) {
@@ -71,7 +81,9 @@ func TestPublicationIsConfirmedByGateways(t *testing.T) {
 				d := w.plane.status.report(g1).Deployments
 				w.says(g2, w.environment(production).Generation-1, d...)
 			}},
-			sluice.PartlyLive, "g2: silent for 5 seconds", [2]sluice.DeploymentState{sluice.Live, sluice.Pending}, sluice.Pending, confirmWithin,
+			sluice.PartlyLive, "g2: silent for 5 seconds",
+			[2]sluice.DeploymentState{sluice.Live, sluice.Pending},
+			sluice.Pending, confirmWithin,
 		},
 		"one serves something else": {
 			story{1: func(w *world, g1, g2 string) {
@@ -80,11 +92,15 @@ func TestPublicationIsConfirmedByGateways(t *testing.T) {
 				d.Digest = "other"
 				w.says(g2, w.environment(production).Generation, d)
 			}},
-			sluice.PartlyLive, "g2: silent for 5 seconds", [2]sluice.DeploymentState{sluice.Live, sluice.Pending}, sluice.Pending, confirmWithin,
+			sluice.PartlyLive, "g2: silent for 5 seconds",
+			[2]sluice.DeploymentState{sluice.Live, sluice.Pending},
+			sluice.Pending, confirmWithin,
 		},
 		"one is served before it is proved": {
 			story{1: func(w *world, _, g2 string) { active(w, g2) }, 2: func(w *world, g1, g2 string) { live(w, g1); live(w, g2) }},
-			sluice.AllLive, "", [2]sluice.DeploymentState{sluice.Live, sluice.Live}, sluice.Live, 2 * time.Second,
+			sluice.AllLive, "",
+			[2]sluice.DeploymentState{sluice.Live, sluice.Live},
+			sluice.Live, 2 * time.Second,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -120,9 +120,11 @@ func (s *Server) undeployRevision(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	var targets []deploymentTarget // clients send null with allEnvironments
-	if err := web.ReadJSON(r, maxJSON, &targets); err != nil {
-		return err
+	var targets []deploymentTarget // clients send null, or nothing, with allEnvironments
+	if !all || r.ContentLength != 0 {
+		if err := web.ReadJSON(r, maxJSON, &targets); err != nil {
+			return err
+		}
 	}
 	names := mapped(targets, func(t deploymentTarget) string { return t.Environment })
 	p, err := s.plane.Undeploy(r.Context(), r.PathValue("apiId"), revisionID, number, names, all)

@@ -16,10 +16,12 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/config"
 	"github.com/sluice-api/sluice/internal/distribution"
 )
 
@@ -91,6 +93,33 @@ func (r *gatewayRole) join(ctx context.Context, token sluice.Secret) error {
 	close(r.joined)
 	return nil
 }
+
+// joinOwn enrols the gateway of a process with all roles in the environment that
+// names this process, with a token of its own control plane, until it has joined.
+func (r *gatewayRole) joinOwn(ctx context.Context) error {
+	s := r.s
+	own := slices.IndexFunc(s.cfg.Environments, func(e config.Environment) bool { return e.Own })
+	name := s.cfg.Environments[own].Name
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, longestJoinPause) {
+		token, err := s.control.plane.OwnJoinToken(ctx, name)
+		if err == nil {
+			err = r.join(ctx, token)
+		}
+		if err == nil || errors.Is(err, errAlready) || ctx.Err() != nil {
+			return nil
+		}
+		s.log.Warn("the own gateway has not joined yet; trying again", "environment", name, "control_plane", s.cfg.ControlPlane.URL, "err", err)
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// longestJoinPause is the longest pause between two tries to join.
+const longestJoinPause = 5 * time.Second
 
 // joinAt enrols this home's gateway at a control plane.
 func (s *Server) joinAt(ctx context.Context, controlURL string, token sluice.Secret) (*distribution.Identity, error) {

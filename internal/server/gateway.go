@@ -89,9 +89,15 @@ func (r *gatewayRole) run(ctx context.Context) error {
 		return runAll(ctx, gw.Run, func(ctx context.Context) error { return r.open(ctx, gw) })
 	}
 	if r.id() == nil {
-		r.s.health.wait("enrolment", "the gateway has not joined an environment yet")
-		r.s.log.Info("waiting to be enrolled; or run `sluice gateway join` in this home",
-			"control_plane", r.s.cfg.ControlPlane.URL, "from", r.s.cfg.ControlPlane.From)
+		c := r.s.cfg.ControlPlane
+		r.s.health.wait("enrolment", fmt.Sprintf("the gateway has not joined an environment yet; its control plane is %s (%s)", c.URL, c.From))
+		if r.s.control != nil {
+			if err := r.joinOwn(ctx); err != nil {
+				return err
+			}
+		} else {
+			r.s.log.Info("waiting to be enrolled; or run `sluice gateway join` in this home", "control_plane", c.URL, "from", c.From)
+		}
 	}
 	select {
 	case <-r.joined:
@@ -342,7 +348,10 @@ func (r *gatewayRole) details() map[string]any {
 	}
 	if f != nil {
 		st := f.Status()
-		d["connected"], d["since"], d["from_copy"] = st.Connected, st.Since, st.FromCopy
+		d["connected"], d["from_copy"] = st.Connected, st.FromCopy
+		if !st.Since.IsZero() {
+			d["since"] = st.Since
+		}
 		d["epoch"], d["generation"], d["root"] = st.Epoch, st.Generation, st.Root
 	}
 	return d

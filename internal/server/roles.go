@@ -124,6 +124,9 @@ func (c *controlRole) close() { _ = c.db.Close() } // every commit is already on
 func (s *Server) environments() []control.ConfiguredEnvironment {
 	var list []control.ConfiguredEnvironment
 	for _, e := range s.cfg.Environments {
+		if e.Own {
+			e.ServerURL = "" // its gateway is in this process and joins by itself
+		}
 		list = append(list, control.ConfiguredEnvironment{
 			Environment: sluice.Environment{
 				Name: e.Name, Type: sluice.EnvironmentType(e.Type), Description: e.Description, Console: e.Console,

@@ -29,6 +29,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-api/sluice/internal/config"
+	"github.com/sluice-api/sluice/internal/web"
 )
 
 // shutdownTime is how long requests under way may take once the process ends.
@@ -97,7 +98,7 @@ func (s *Server) Run(ctx context.Context) error {
 		g.Go(func() error { return s.gateway.run(ctx) })
 	}
 	secure := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.managementCertificate(), NextProtos: []string{"h2", "http/1.1"}}
-	serve(g, ctx, s.newHTTPServer(mux), overTLS(management, secure))
+	serve(g, ctx, s.newHTTPServer(web.Wrap(mux, s.log, s.now)), overTLS(management, secure))
 	serve(g, ctx, s.newHTTPServer(s.operations()), operations)
 	err = g.Wait()
 	s.log.Info("stopped")
@@ -171,12 +172,10 @@ func (s *Server) dial(ctx context.Context, network, address string) (net.Conn, e
 func (s *Server) local(host string) bool { return config.Local(host, config.LocalAddresses()) }
 
 // certificateHosts returns the names of the control plane's certificate: the
-// configured hosts and this machine's addresses.
+// configured hosts and this machine's addresses, those on loopback among them,
+// where the gateways of the machine itself find it.
 func (s *Server) certificateHosts() []string {
-	hosts := []string{s.cfg.ManagementHost, s.cfg.Host}
-	if s.cfg.Profile == config.Quickstart {
-		hosts = append(hosts, "localhost", "127.0.0.1", "::1")
-	}
+	hosts := []string{s.cfg.ManagementHost, s.cfg.Host, "localhost", "127.0.0.1", "::1"}
 	for _, a := range config.LocalAddresses() {
 		if !a.IsLoopback() && a.Zone() == "" {
 			hosts = append(hosts, a.String())

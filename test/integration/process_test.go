@@ -23,6 +23,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sluice-api/sluice"
 )
 
 var figures = flag.Bool("figures", false, "take the figures, with all rounds")
@@ -329,3 +331,6 @@ func (c *caller) form(t *testing.T, address, user, password string, form url.Val
 	}
 	return a
 }
+
+// secret returns what a command printed alone on its line.
+func secret(out string) sluice.Secret { return sluice.Secret(strings.TrimSpace(out)) }

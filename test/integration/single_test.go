@@ -56,7 +56,7 @@ func TestUntouchedPack(t *testing.T) {
 	}
 	s.instances[0] = start(t, s.homes[0])
 	ready(t, s.instances[0], 0)
-	if _, err := s.rest.WithToken(sluice.Secret(strings.TrimSpace(out))).API(t.Context(), s.apiID); err != nil {
+	if _, err := s.rest.WithToken(secret(out)).API(t.Context(), s.apiID); err != nil {
 		t.Errorf("with the token made offline: %v", err)
 	}
 }
