@@ -16,6 +16,26 @@ type AccessToken struct {
 	ExpiresAt time.Time
 }
 
+// RefreshToken gets its client another access token for its user, without the
+// password. It is opaque, stored as a hash and used once: every use gives the
+// next token of the same family. A second use means that one of the two users
+// is a thief, and ends the family.
+type RefreshToken struct {
+	ID             string
+	Hash           string // Secret.Hash of the token
+	Family         string // id of its first token, the one that came with the login
+	ClientID       string // consumer key or management client
+	UserID         string
+	PasswordDigest string    // Secret.Hash of the user's PasswordHash at the login; another password ends the token
+	Scopes         []string  // the most that its access tokens get
+	AccessTokenID  string    // id of the access token that came with it
+	AccessUntil    time.Time // when nobody takes that one any more
+	CreatedAt      time.Time
+	ExpiresAt      time.Time
+	RepeatUntil    time.Time // the use is answered once more until then; zero: not used yet
+	Answer         []byte    // what the use was answered, sealed with the token itself
+}
+
 // ManagementClient is an OAuth client that registered itself to use the
 // management API, as apictl does.
 type ManagementClient struct {

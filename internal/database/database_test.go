@@ -245,7 +245,7 @@ func TestInterruptedMigration(t *testing.T) {
 	path := newFile(t)
 	fill(t, path)
 	for _, statement := range []string{
-		`delete from schema_versions where version_id = 2`, `drop trigger audit_entries_no_update`, `drop trigger audit_entries_no_delete`,
+		`delete from schema_versions where version_id >= 2`, `drop table refresh_tokens`, `drop trigger audit_entries_no_update`, `drop trigger audit_entries_no_delete`,
 	} {
 		direct(t, "sqlite", path, statement)
 	}

@@ -39,10 +39,13 @@ func (tx *Tx) DeleteAccessTokenByHash(hash string) (found bool, err error) {
 	return n > 0, err
 }
 
-// DeleteExpiredTokens deletes the access tokens that have expired at now.
+// DeleteExpiredTokens deletes the access tokens and refresh tokens that have
+// expired at now.
 func (tx *Tx) DeleteExpiredTokens(now time.Time) error {
-	_, err := tx.exec(`delete from access_tokens where expires_at <= $1`, instant(now))
-	return err
+	if _, err := tx.exec(`delete from access_tokens where expires_at <= $1`, instant(now)); err != nil {
+		return err
+	}
+	return tx.deleteExpiredRefreshTokens(now)
 }
 
 const managementClientColumns = `id, organization, user_id, name, callback_url, grants, secret_hashes, created_at`
@@ -82,6 +85,11 @@ func revocationFields(r *sluice.Revocation) []any {
 // AddRevocation stores a new revocation.
 func (tx *Tx) AddRevocation(r *sluice.Revocation) error {
 	return tx.add(`insert into revocations (`+revocationColumns+`) values ($1, $2, $3, $4, $5, $6)`, revocationFields(r)...)
+}
+
+// Revocation returns the revocation with the id, also where it has expired.
+func (tx *Tx) Revocation(id string) (sluice.Revocation, error) {
+	return one(tx, "revocation", revocationFields, `select `+revocationColumns+` from revocations where id = $1`, id)
 }
 
 // Revocations returns the revocations that have not expired at now, the oldest

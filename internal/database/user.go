@@ -36,7 +36,7 @@ func (tx *Tx) Users(org string) ([]sluice.User, error) {
 	return query(tx, userFields, `select `+userColumns+` from users where organization = $1 order by name`, org)
 }
 
-// DeleteUser deletes a user with their access tokens and management clients.
+// DeleteUser deletes a user with their tokens and management clients.
 func (tx *Tx) DeleteUser(org, id string) error {
 	return tx.change("user", `delete from users where organization = $1 and id = $2`, org, id)
 }

@@ -20,7 +20,7 @@ func TestMetadata(t *testing.T) {
 		"revocation_endpoint":                           "https://localhost:9443/oauth2/revoke",
 		"introspection_endpoint":                        "https://localhost:9443/oauth2/introspect",
 		"jwks_uri":                                      "https://localhost:9443/oauth2/jwks",
-		"grant_types_supported":                         []any{"client_credentials", "password"},
+		"grant_types_supported":                         []any{"client_credentials", "password", "refresh_token"},
 		"token_endpoint_auth_methods_supported":         methods,
 		"revocation_endpoint_auth_methods_supported":    methods,
 		"introspection_endpoint_auth_methods_supported": methods,

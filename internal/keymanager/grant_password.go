@@ -37,7 +37,7 @@ func (s *Server) passwordHandler() http.Handler {
 
 func (s *Server) password(ctx context.Context, client op.Client, form url.Values) (issued, error) {
 	if manager, ok := client.(*managementClient); ok {
-		return s.managementLogin(ctx, manager.client, form)
+		return s.managementLogin(ctx, manager, form)
 	}
 	if !s.o.PasswordGrant {
 		return issued{}, unsupportedGrantType()
@@ -59,48 +59,65 @@ func (s *Server) password(ctx context.Context, client op.Client, form url.Values
 		return issued{}, err
 	}
 	err = s.db.Update(ctx, func(tx *database.Tx) error {
-		return auditToken(ctx, tx, "token.issue", user, token.id)
+		return s.noteLogin(ctx, tx, client, user, &token)
 	})
 	return token, err
+}
+
+// noteLogin stores what is to be remembered of a token got with a password: the
+// refresh token, if the client may use one, and the audit entry.
+func (s *Server) noteLogin(ctx context.Context, tx *database.Tx, client op.Client, user sluice.User, token *issued) error {
+	if mayRefresh(client) {
+		if err := s.addRefreshToken(tx, client, user, "", token.scopes, token); err != nil {
+			return err
+		}
+	}
+	return auditToken(ctx, tx, "token.issue", user, token.id)
 }
 
 // managementLogin gives a management client an opaque token for the management
 // API. The user's roles say what it may do; scopes that they do not give are
 // dropped.
-func (s *Server) managementLogin(ctx context.Context, client sluice.ManagementClient, form url.Values) (issued, error) {
-	if !s.o.LegacyLogin || !slices.Contains(client.Grants, sluice.GrantPassword) {
+func (s *Server) managementLogin(ctx context.Context, manager *managementClient, form url.Values) (issued, error) {
+	if !s.o.LegacyLogin || !slices.Contains(manager.client.Grants, sluice.GrantPassword) {
 		return issued{}, unauthorizedClient("Management logins by password are off. Make a token with `sluice token create` and use it: `apictl login ENV --token TOKEN`.")
 	}
 	requested, err := parseScopes(form.Get("scope"))
 	if err != nil {
 		return issued{}, err
 	}
-	user, err := s.login(ctx, client.Organization, form)
+	user, err := s.login(ctx, manager.client.Organization, form)
 	if err != nil {
 		return issued{}, err
 	}
+	var token issued
+	err = s.db.Update(ctx, func(tx *database.Tx) error {
+		// Whoever adds sees to it that the expired ones go, so that they stay few.
+		if err := tx.DeleteExpiredTokens(s.now()); err != nil {
+			return err
+		}
+		if token, err = s.issueManagement(tx, manager.client, user, requested); err != nil {
+			return err
+		}
+		return s.noteLogin(ctx, tx, manager, user, &token)
+	})
+	return token, err
+}
+
+// issueManagement stores a new token for the management API, with those of the
+// requested scopes that the user's roles give.
+func (s *Server) issueManagement(tx *database.Tx, client sluice.ManagementClient, user sluice.User, requested []string) (issued, error) {
 	earned := s.o.ManagementScopes(user.Roles)
-	scopes := slices.DeleteFunc(requested, func(scope string) bool { return !slices.Contains(earned, scope) })
+	scopes := slices.DeleteFunc(slices.Clone(requested), func(scope string) bool { return !slices.Contains(earned, scope) })
 	if len(scopes) == 0 {
 		scopes = []string{defaultScope}
 	}
 	now := s.now()
-	token := issued{id: sluice.NewID(now), token: sluice.NewSecret(), ttl: managementTTL, scopes: scopes}
-	err = s.db.Update(ctx, func(tx *database.Tx) error {
-		// Whoever adds sees to it that the expired ones go, so that they stay few.
-		if err := tx.DeleteExpiredTokens(now); err != nil {
-			return err
-		}
-		err := tx.AddAccessToken(&sluice.AccessToken{
-			ID: token.id, Hash: token.token.Hash(), UserID: user.ID, ClientID: client.ID,
-			Scopes: scopes, CreatedAt: now, ExpiresAt: now.Add(managementTTL),
-		})
-		if err != nil {
-			return err
-		}
-		return auditToken(ctx, tx, "token.issue", user, token.id)
+	token := issued{id: sluice.NewID(now), token: sluice.NewSecret(), ttl: managementTTL, expires: now.Add(managementTTL), scopes: scopes}
+	return token, tx.AddAccessToken(&sluice.AccessToken{
+		ID: token.id, Hash: token.token.Hash(), UserID: user.ID, ClientID: client.ID,
+		Scopes: scopes, CreatedAt: now, ExpiresAt: token.expires,
 	})
-	return token, err
 }
 
 // login checks the user's password. Unknown users, those of other organizations

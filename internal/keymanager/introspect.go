@@ -18,19 +18,23 @@ func (p *provider) Introspect(ctx context.Context, r *op.Request[op.Introspectio
 	if err != nil {
 		return nil, p.s.refused(ctx, err)
 	}
-	answer, err := p.s.introspect(ctx, client.GetID(), sluice.Secret(r.Data.Token))
+	answer, err := p.s.introspect(ctx, client, sluice.Secret(r.Data.Token))
 	if err != nil {
 		return nil, p.s.refused(ctx, err)
 	}
 	return op.NewResponse(answer), nil
 }
 
-func (s *Server) introspect(ctx context.Context, clientID string, token sluice.Secret) (*oidc.IntrospectionResponse, error) {
+func (s *Server) introspect(ctx context.Context, client op.Client, token sluice.Secret) (*oidc.IntrospectionResponse, error) {
+	clientID := client.GetID()
 	if c, ok := s.signer.verify(token.Reveal()); ok {
 		return s.introspectSigned(ctx, clientID, c)
 	}
 	found, user, err := s.opaqueToken(ctx, clientID, token.Hash())
-	if err != nil || found.ID == "" || !s.now().Before(found.ExpiresAt) {
+	if err == nil && found.ID == "" {
+		return s.introspectRefresh(ctx, client, token.Hash())
+	}
+	if err != nil || !s.now().Before(found.ExpiresAt) {
 		return &oidc.IntrospectionResponse{}, err
 	}
 	return &oidc.IntrospectionResponse{
@@ -57,6 +61,20 @@ func (s *Server) introspectSigned(ctx context.Context, clientID string, c claims
 		answer.Username = c.Subject
 	}
 	return answer, nil
+}
+
+// introspectRefresh tells of a refresh token that can be used. It has no token
+// type: it is not for calling anything.
+func (s *Server) introspectRefresh(ctx context.Context, client op.Client, hash string) (*oidc.IntrospectionResponse, error) {
+	found, user, err := s.refreshToken(ctx, client, hash)
+	valid := found.ID != "" && found.RepeatUntil.IsZero() && s.now().Before(found.ExpiresAt) && found.PasswordDigest == passwordDigest(user)
+	if err != nil || !valid {
+		return &oidc.IntrospectionResponse{}, err
+	}
+	return &oidc.IntrospectionResponse{
+		Active: true, ClientID: client.GetID(), Scope: found.Scopes, Subject: user.Name, Username: user.Name,
+		IssuedAt: oidc.FromTime(found.CreatedAt), Expiration: oidc.FromTime(found.ExpiresAt),
+	}, nil
 }
 
 // revokedBy reports whether r ends the token with these claims.

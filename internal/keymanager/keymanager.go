@@ -4,6 +4,7 @@
 //
 // Consumer keys of applications get those. Management clients, such as apictl,
 // get opaque tokens for the management API instead, for the user who logs in.
+// Both may get refresh tokens with them (family.go).
 //
 // github.com/zitadel/oidc speaks the protocol and calls provider. In front of
 // it, request.go refuses what can be read in two ways, and settles which client
@@ -62,7 +63,8 @@ type Options struct {
 	RevealSecrets bool // consumer secrets are kept encrypted too; tokens are issued by their hashes either way
 
 	AccessTokenTTL    time.Duration // of keys that set none; default 1 h
-	MaxAccessTokenTTL time.Duration // the most any token gets; default 24 h
+	MaxAccessTokenTTL time.Duration // the most any access token gets; default 24 h
+	RefreshTokenTTL   time.Duration // of each, from its issue; default 24 h
 
 	ApplicationScope string   // added to client_credentials tokens; may be empty
 	ScopeWhitelist   []string // regular expressions; a scope that one matches whole is granted unchecked
@@ -96,6 +98,12 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	if o.MaxAccessTokenTTL == 0 {
 		o.MaxAccessTokenTTL = 24 * time.Hour
+	}
+	if o.RefreshTokenTTL == 0 {
+		o.RefreshTokenTTL = 24 * time.Hour
+	}
+	if o.RefreshTokenTTL < time.Second {
+		return nil, fmt.Errorf("refresh token validity %s is less than 1s", o.RefreshTokenTTL)
 	}
 	if o.AccessTokenTTL < time.Second || o.AccessTokenTTL > o.MaxAccessTokenTTL {
 		return nil, fmt.Errorf("access token validity %s is not between 1s and the maximum %s", o.AccessTokenTTL, o.MaxAccessTokenTTL)

@@ -192,7 +192,9 @@ func (f *fixture) populate() {
 			func() error {
 				return tx.AddConsumerKey(key(&f.other, "other", "spy", sluice.ProductionKey, sluice.GrantPassword))
 			},
-			func() error { return tx.PutManagementClient(manager(&f.manager, "apictl", sluice.GrantPassword)) },
+			func() error {
+				return tx.PutManagementClient(manager(&f.manager, "apictl", sluice.GrantPassword, sluice.GrantRefreshToken))
+			},
 			func() error { return tx.PutManagementClient(manager(&f.bare, "bare")) },
 		} {
 			if err := add(); err != nil {
@@ -380,6 +382,7 @@ func TestNewRefusesOptions(t *testing.T) {
 		"validity over the limit":   func(o *Options) { o.AccessTokenTTL = 48 * time.Hour },
 		"whitelist is no pattern":   func(o *Options) { o.ScopeWhitelist = []string{"("} },
 		"validity below one second": func(o *Options) { o.AccessTokenTTL = time.Millisecond },
+		"refresh below one second":  func(o *Options) { o.RefreshTokenTTL = time.Millisecond },
 	} {
 		o := Options{DB: f.db, Issuer: issuer, Login: f.login, ManagementScopes: managementScopes}
 		change(&o)

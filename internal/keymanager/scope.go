@@ -45,21 +45,31 @@ func notInScope(r rune) bool {
 func (s *Server) grantScopes(ctx context.Context, key sluice.ConsumerKey, user *sluice.User, requested []string) ([]string, error) {
 	var earned map[string]bool
 	if slices.ContainsFunc(requested, func(scope string) bool { return !s.whitelisted(scope) }) {
-		var err error
-		if earned, err = s.earnedScopes(ctx, key, user); err != nil {
+		err := s.db.View(ctx, func(tx *database.Tx) (err error) {
+			earned, err = earnedScopes(tx, key, user)
+			return err
+		})
+		if err != nil {
 			return nil, err
 		}
 	}
+	granted := s.cutScopes(requested, earned)
+	if extra := s.o.ApplicationScope; user == nil && extra != "" && !slices.Contains(granted, extra) {
+		granted = slices.Insert(granted, 0, extra)
+	}
+	return granted, nil
+}
+
+// cutScopes returns those of the requested scopes that are earned or granted
+// unchecked, and where none is left the default.
+func (s *Server) cutScopes(requested []string, earned map[string]bool) []string {
 	granted := slices.DeleteFunc(slices.Clone(requested), func(scope string) bool {
 		return !s.whitelisted(scope) && !earned[scope]
 	})
 	if len(granted) == 0 {
 		granted = []string{defaultScope}
 	}
-	if extra := s.o.ApplicationScope; user == nil && extra != "" && !slices.Contains(granted, extra) {
-		granted = slices.Insert(granted, 0, extra)
-	}
-	return granted, nil
+	return granted
 }
 
 func (s *Server) whitelisted(scope string) bool {
@@ -74,36 +84,33 @@ func (s *Server) whitelisted(scope string) bool {
 // earnedScopes returns the scopes of the APIs that the key's application
 // subscribes to, as far as the roles of the user give them; where there is no
 // user, the roles of the application's owner count.
-func (s *Server) earnedScopes(ctx context.Context, key sluice.ConsumerKey, user *sluice.User) (map[string]bool, error) {
-	earned := make(map[string]bool)
-	err := s.db.View(ctx, func(tx *database.Tx) error {
-		roles, err := rolesFor(tx, key, user)
-		if err != nil {
-			return err
-		}
-		subscriptions, _, err := tx.FindSubscriptions(database.SubscriptionFilter{
-			Organization: key.Organization, ApplicationID: key.ApplicationID,
-		})
-		if err != nil {
-			return err
-		}
-		for _, subscription := range subscriptions {
-			if !usable(subscription.State, key.Type) {
-				continue
-			}
-			api, err := tx.API(key.Organization, subscription.APIID)
-			if err != nil {
-				return err
-			}
-			for _, scope := range api.Scopes {
-				if len(scope.Roles) == 0 || slices.ContainsFunc(scope.Roles, func(r string) bool { return slices.Contains(roles, sluice.Role(r)) }) {
-					earned[scope.Name] = true
-				}
-			}
-		}
-		return nil
+func earnedScopes(tx *database.Tx, key sluice.ConsumerKey, user *sluice.User) (map[string]bool, error) {
+	roles, err := rolesFor(tx, key, user)
+	if err != nil {
+		return nil, err
+	}
+	subscriptions, _, err := tx.FindSubscriptions(database.SubscriptionFilter{
+		Organization: key.Organization, ApplicationID: key.ApplicationID,
 	})
-	return earned, err
+	if err != nil {
+		return nil, err
+	}
+	earned := make(map[string]bool)
+	for _, subscription := range subscriptions {
+		if !usable(subscription.State, key.Type) {
+			continue
+		}
+		api, err := tx.API(key.Organization, subscription.APIID)
+		if err != nil {
+			return nil, err
+		}
+		for _, scope := range api.Scopes {
+			if len(scope.Roles) == 0 || slices.ContainsFunc(scope.Roles, func(r string) bool { return slices.Contains(roles, sluice.Role(r)) }) {
+				earned[scope.Name] = true
+			}
+		}
+	}
+	return earned, nil
 }
 
 // rolesFor returns the user's roles, or those of the owner of the key's

@@ -24,7 +24,7 @@ func (s *Server) token(library http.Handler) http.Handler {
 			s.refuse(w, r, invalidRequest("grant_type is missing."))
 		case grant == sluice.GrantPassword:
 			password.ServeHTTP(w, r)
-		case slices.Contains(s.grants(), oidc.GrantType(grant)):
+		case grant == sluice.GrantRefreshToken, slices.Contains(s.grants(), oidc.GrantType(grant)):
 			library.ServeHTTP(w, r)
 		default:
 			s.refuse(w, r, unsupportedGrantType())
@@ -33,10 +33,11 @@ func (s *Server) token(library http.Handler) http.Handler {
 }
 
 // grants are the grants that consumer keys may have, as the metadata shows them.
+// Refresh tokens come from the password grant.
 func (s *Server) grants() []oidc.GrantType {
 	grants := []oidc.GrantType{oidc.GrantTypeClientCredentials}
 	if s.o.PasswordGrant {
-		grants = append(grants, sluice.GrantPassword)
+		grants = append(grants, sluice.GrantPassword, oidc.GrantTypeRefreshToken)
 	}
 	return grants
 }
@@ -62,20 +63,28 @@ func (s *Server) admit(client op.Client, grant string) (admission, error) {
 
 // issued is a new access token.
 type issued struct {
-	id     string
-	token  sluice.Secret
-	ttl    time.Duration
-	scopes []string
+	id      string
+	token   sluice.Secret
+	ttl     time.Duration
+	expires time.Time
+	scopes  []string
+	refresh sluice.Secret // empty: it cannot be renewed
 }
 
-// issue signs an access token for the user, or for the application itself where
-// user is nil. It is valid for ttl, as long as the key says where ttl is 0, and
-// never for longer than the installation allows.
+// issue signs an access token with those of the requested scopes that can be
+// had, for the user, or for the application itself where user is nil.
 func (s *Server) issue(ctx context.Context, a admission, user *sluice.User, requested []string, ttl time.Duration) (issued, error) {
 	scopes, err := s.grantScopes(ctx, a.key, user, requested)
 	if err != nil {
 		return issued{}, err
 	}
+	return s.sign(a, user, scopes, ttl)
+}
+
+// sign makes an access token for the user, or for the application itself where
+// user is nil. It is valid for ttl, as long as the key says where ttl is 0, and
+// never for longer than the installation allows.
+func (s *Server) sign(a admission, user *sluice.User, scopes []string, ttl time.Duration) (issued, error) {
 	for _, other := range []time.Duration{a.key.TokenTTL, s.o.AccessTokenTTL} {
 		if ttl <= 0 {
 			ttl = other
@@ -94,14 +103,14 @@ func (s *Server) issue(ctx context.Context, a admission, user *sluice.User, requ
 		c.Subject, c.Kind = user.Name, userToken
 	}
 	token, err := s.signer.sign(c)
-	return issued{id: c.ID, token: token, ttl: ttl, scopes: scopes}, err
+	return issued{id: c.ID, token: token, ttl: ttl, expires: time.Unix(c.Expires, 0).UTC(), scopes: scopes}, err
 }
 
 // response is the successful answer of RFC 6749 §5.1.
 func (i issued) response() *oidc.AccessTokenResponse {
 	return &oidc.AccessTokenResponse{
 		AccessToken: i.token.Reveal(), TokenType: oidc.BearerToken,
-		ExpiresIn: uint64(i.ttl / time.Second), Scope: i.scopes,
+		ExpiresIn: uint64(i.ttl / time.Second), Scope: i.scopes, RefreshToken: i.refresh.Reveal(),
 	}
 }
 

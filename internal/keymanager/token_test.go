@@ -77,6 +77,7 @@ func TestTokens(t *testing.T) {
 				t.Errorf("claims (-want +got):\n%s", diff)
 			}
 			delete(a.json, "access_token")
+			delete(a.json, "refresh_token")
 			if diff := cmp.Diff(map[string]any{"token_type": "Bearer", "expires_in": 600.0, "scope": c.want["scope"]}, a.json); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
 			}
@@ -143,7 +144,13 @@ func TestRefusals(t *testing.T) {
 		"grant not ticked, other":        {auth: basic(f.other.id, f.other.secret), status: 400, err: "unauthorized_client"},
 		"application grant, for manager": {auth: basic(f.manager.id, f.manager.secret), status: 400, err: "unauthorized_client"},
 		"unknown grant":                  {auth: right, body: "grant_type=magic", status: 400, err: "unsupported_grant_type"},
-		"refresh_token":                  {auth: right, body: "grant_type=refresh_token&refresh_token=x", status: 400, err: "unsupported_grant_type"},
+		"unknown refresh token":          {auth: right, body: "grant_type=refresh_token&refresh_token=x", status: 400, err: "invalid_grant"},
+		"no refresh token":               {auth: right, body: "grant_type=refresh_token", status: 400, err: "invalid_request"},
+		"refresh token twice":            {auth: right, body: "grant_type=refresh_token&refresh_token=x&refresh_token=x", status: 400, err: "invalid_request"},
+		"refreshing is not ticked":       {auth: basic(f.other.id, f.other.secret), body: "grant_type=refresh_token&refresh_token=x", status: 400, err: "unauthorized_client"},
+		"refreshing, for bare manager":   {auth: basic(f.bare.id, f.bare.secret), body: "grant_type=refresh_token&refresh_token=x", status: 400, err: "unauthorized_client"},
+		"refreshing, malformed scope":    {auth: right, body: "grant_type=refresh_token&refresh_token=x&scope=%22", status: 400, err: "invalid_scope"},
+		"refreshing, wrong secret":       {auth: basic(f.production.id, "wrong"), body: "grant_type=refresh_token&refresh_token=x", status: 401, err: "invalid_client"},
 		"authorization_code":             {auth: right, body: "grant_type=authorization_code&code=x", status: 400, err: "unsupported_grant_type"},
 		"implicit":                       {auth: right, body: "grant_type=implicit", status: 400, err: "unsupported_grant_type"},
 		"no grant_type":                  {auth: right, body: "scope=a", status: 400, err: "invalid_request"},
@@ -246,6 +253,8 @@ func TestWrongUserAndWrongPasswordLookTheSame(t *testing.T) {
 func TestPasswordGrantIsOff(t *testing.T) {
 	f := start(t, func(o *Options) { o.PasswordGrant, o.LegacyLogin = false, false })
 	f.refused(f.post(pathToken, f.production, as("ann")), 400, "unsupported_grant_type")
+	f.refused(f.post(pathToken, f.production, renew("x")), 400, "unsupported_grant_type")
+	f.refused(f.post(pathToken, f.manager, renew("x")), 400, "unauthorized_client")
 
 	a := f.post(pathToken, f.manager, as("ann"))
 	f.refused(a, 400, "unauthorized_client")

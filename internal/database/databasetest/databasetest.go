@@ -33,6 +33,8 @@ func Run(t *testing.T, open func(t testing.TB) *database.DB) {
 		"organizations":                                 testOrganizations,
 		"users":                                         testUsers,
 		"access tokens":                                 testAccessTokens,
+		"refresh tokens":                                testRefreshTokens,
+		"expired refresh tokens":                        testExpiredRefreshTokens,
 		"management clients":                            testManagementClients,
 		"revocations":                                   testRevocations,
 		"apis are stored whole":                         testAPIs,

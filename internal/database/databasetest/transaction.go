@@ -365,14 +365,19 @@ func testUnknown(t *testing.T, db *database.DB) {
 			"DeleteUser": func(tx *database.Tx) error { return tx.DeleteUser(org, "x") },
 		},
 		"token.unknown": {
-			"AccessTokenByHash": func(tx *database.Tx) error { _, err := tx.AccessTokenByHash("x"); return err },
-			"DeleteAccessToken": func(tx *database.Tx) error { return tx.DeleteAccessToken("x", "x") },
+			"AccessTokenByHash":  func(tx *database.Tx) error { _, err := tx.AccessTokenByHash("x"); return err },
+			"DeleteAccessToken":  func(tx *database.Tx) error { return tx.DeleteAccessToken("x", "x") },
+			"RefreshTokenByHash": func(tx *database.Tx) error { _, err := tx.RefreshTokenByHash("x"); return err },
+			"UseRefreshToken":    func(tx *database.Tx) error { return tx.UseRefreshToken(&sluice.RefreshToken{ID: "x"}) },
 		},
 		"client.unknown": {
 			"ManagementClient":       func(tx *database.Tx) error { _, err := tx.ManagementClient("x"); return err },
 			"ManagementClientByName": func(tx *database.Tx) error { _, err := tx.ManagementClientByName("x", "x"); return err },
 		},
-		"revocation.unknown": {"DeleteRevocation": func(tx *database.Tx) error { return tx.DeleteRevocation("x") }},
+		"revocation.unknown": {
+			"Revocation":       func(tx *database.Tx) error { _, err := tx.Revocation("x"); return err },
+			"DeleteRevocation": func(tx *database.Tx) error { return tx.DeleteRevocation("x") },
+		},
 		"api.unknown": {
 			"API":       func(tx *database.Tx) error { _, err := tx.API(org, "x"); return err },
 			"DeleteAPI": func(tx *database.Tx) error { return tx.DeleteAPI(org, "x") },

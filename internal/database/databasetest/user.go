@@ -141,6 +141,7 @@ func testRevocations(t *testing.T, db *database.DB) {
 		expired = read(t, db, func(tx *database.Tx) ([]sluice.Revocation, error) { return tx.ExpiredRevocations(now) })
 		return valid, expired
 	}
+	same(t, "Revocation", read(t, db, func(tx *database.Tx) (sluice.Revocation, error) { return tx.Revocation("r2") }), key)
 	valid, expired := at(start())
 	same(t, "Revocations at first", valid, []sluice.Revocation{token, key})
 	same(t, "ExpiredRevocations at first", len(expired), 0)
