@@ -30,7 +30,7 @@ func (nowhere) Send(_ context.Context, _ *Endpoint, x *policy.Exchange) error {
 }
 
 // commonCall returns a gateway and a function that fills in a call of the
-// common path: OAuth2, subscription and scope.
+// common path: OAuth2, subscription, scope and limits.
 func commonCall(t testing.TB) (*Gateway, func(x *policy.Exchange)) {
 	t.Helper()
 	g, err := New(Options{Transport: nowhere{}, RemoveAuthorization: true})
@@ -55,16 +55,20 @@ func commonCall(t testing.TB) (*Gateway, func(x *policy.Exchange)) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	plenty := sluice.Limit{Requests: 1e9, Window: time.Minute}
 	var u distribution.Update
 	for _, it := range []artifact.Item{
 		&artifact.Environment{Vhosts: []sluice.Vhost{{Host: "gw.example.com"}}},
 		&artifact.Tokens{Issuer: "i", Keys: []sluice.SigningKey{{ID: "k", Algorithm: "ES256", Public: public}}},
-		&artifact.Application{ID: "app"}, &artifact.Key{Key: "ck", ApplicationID: "app", Type: sluice.ProductionKey},
-		&artifact.Subscription{ID: "sub", ApplicationID: "app", APIID: "weather", State: sluice.Unblocked},
+		&artifact.Tier{Level: sluice.APITier, Name: "T", Limit: plenty},
+		&artifact.Tier{Level: sluice.SubscriptionTier, Name: "T", Limit: plenty},
+		&artifact.Tier{Level: sluice.ApplicationTier, Name: "T", Limit: plenty},
+		&artifact.Application{ID: "app", Tier: "T"}, &artifact.Key{Key: "ck", ApplicationID: "app", Type: sluice.ProductionKey},
+		&artifact.Subscription{ID: "sub", ApplicationID: "app", APIID: "weather", Tier: "T", State: sluice.Unblocked},
 		&artifact.API{
 			ID: "weather", Environment: sluice.ProductionEnvironment, Vhost: "gw.example.com", Context: "/weather/1.0", Transports: []string{"https"},
 			State: sluice.Published, Production: []sluice.Endpoint{{URL: "http://backend/base"}},
-			Operations: []sluice.Operation{{Verb: "GET", Target: "/stations/{id}", Auth: sluice.AuthAny, Scopes: []string{"write"}}},
+			Operations: []sluice.Operation{{Verb: "GET", Target: "/stations/{id}", Auth: sluice.AuthAny, Scopes: []string{"write"}, Tier: "T"}},
 		},
 	} {
 		body, err := artifact.Encode(it)
@@ -95,13 +99,14 @@ func TestNoAllocation(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	g, fill := commonCall(t)
-	x := new(policy.Exchange)
+	x, xml := new(policy.Exchange), []byte("text/html,application/xml;q=0.9,*/*;q=0.8")
 	for name, tc := range map[string]struct {
 		change func(x *policy.Exchange)
 		status int
 	}{
 		"passed on":    {func(*policy.Exchange) {}, 200},
 		"no token":     {func(x *policy.Exchange) { x.Request.Fields = x.Request.Fields[:1] }, 401},
+		"fault in XML": {func(x *policy.Exchange) { x.Request.Fields = x.Request.Fields[:1]; x.Request.Fields[0].Value = xml }, 401},
 		"unknown path": {func(x *policy.Exchange) { x.Request.Path = x.Request.Path[1:] }, 400},
 	} {
 		n := testing.AllocsPerRun(1000, func() {

@@ -15,9 +15,10 @@ import (
 // route is one API as it is served. Nothing in it changes but its counters.
 type route struct {
 	api            *artifact.API
-	digest         string // of the artifact, hexadecimal
-	context        string // canonical
-	defaultContext string // canonical; empty: none
+	digest         string       // of the artifact, hexadecimal
+	context        string       // canonical
+	defaultContext string       // canonical; empty: none
+	cors           *policy.CORS // where no resource is matched; nil: none
 	root           node
 	production     []*Endpoint
 	sandbox        []*Endpoint
@@ -55,6 +56,9 @@ func build(a *artifact.API, digest string) (*route, error) {
 		if r.defaultContext, err = parseContext(a.DefaultContext); err != nil {
 			return nil, err
 		}
+	}
+	if r.cors, err = policy.NewCORS(a); err != nil {
+		return nil, err
 	}
 	if err := r.addEndpoints(); err != nil {
 		return nil, err
@@ -147,6 +151,11 @@ func (r *route) addOperations() error {
 	for _, res := range resources {
 		res.operations = slices.Clip(res.operations)
 		res.allow = allow(res.operations)
+		verbs := make([]string, len(res.operations))
+		for i, o := range res.operations {
+			verbs[i] = o.Verb
+		}
+		res.cors = r.cors.Resource(verbs)
 	}
 	return nil
 }

@@ -27,7 +27,10 @@ func (g *Gateway) serve(ctx context.Context, s *state, x *policy.Exchange) *poli
 	}
 	path = h.below(path)
 	if o := oauthPathOf(path); o != nil {
-		return g.serveOAuth(ctx, x, o)
+		if fault := g.serveOAuth(ctx, x, o); fault != nil {
+			refuseIn(x, fault, policy.JSON) // as OAuth's own errors are
+		}
+		return nil
 	}
 	r, rest := h.route(path)
 	if h.ambiguous(x, path) {
@@ -36,7 +39,7 @@ func (g *Gateway) serve(ctx context.Context, s *state, x *policy.Exchange) *poli
 	if r == nil {
 		return policy.UnknownAPI
 	}
-	x.API = r.api
+	x.API, x.CORS = r.api, r.cors
 	if fault := policy.CheckTransport(x); fault != nil {
 		return fault
 	}
@@ -48,7 +51,13 @@ func (g *Gateway) serve(ctx context.Context, s *state, x *policy.Exchange) *poli
 	if res == nil {
 		return policy.UnknownResource
 	}
+	x.CORS = res.cors
 	o := res.operation(x.Request.Method)
+	if res.answersOptions(x, o) {
+		x.AddField(&x.Response.Fields, "Allow", res.allow)
+		x.Answer(200, nil)
+		return nil
+	}
 	if o == nil {
 		x.AddField(&x.Response.Fields, "Allow", res.allow)
 		return policy.MethodNotAllowed
@@ -64,6 +73,13 @@ func (g *Gateway) serve(ctx context.Context, s *state, x *policy.Exchange) *poli
 		}
 	}
 	return g.forward(ctx, x, r.endpoints(x.Caller.KeyType), &r.turn, rest)
+}
+
+// answersOptions reports whether the gateway itself answers a call of OPTIONS,
+// which o is the operation of, if it is declared. So it does where CORS is on, a
+// preflight always: browsers send it without a token.
+func (r *resource) answersOptions(x *policy.Exchange, o *operation) bool {
+	return r.cors != nil && string(x.Request.Method) == "OPTIONS" && (o == nil || policy.IsPreflight(&x.Request))
 }
 
 // validQuery reports whether a query holds only octets that a request target

@@ -49,7 +49,10 @@ var orderedFaults = []struct {
 	{"subscription blocked", 11, "900907", 401, func(c *call10) { c.subscribed = sluice.SubscriptionBlocked }},
 	{"subscription on hold", 11, "900909", 401, func(c *call10) { c.subscribed = sluice.OnHold }},
 	{"scope", 12, "900910", 403, func(c *call10) { c.claims["scope"] = "other" }},
-	{"backend", 13, "101503", 502, func(c *call10) { c.api.Production[0].URL = "http://127.0.0.1:1" }},
+	{"limit", 13, "900804", 429, func(c *call10) {
+		c.items = append(c.items, &artifact.Tier{Organization: "default", Level: sluice.SubscriptionTier, Name: "Gold", Limit: sluice.Limit{Window: time.Minute}})
+	}},
+	{"backend", 14, "101503", 502, func(c *call10) { c.api.Production[0].URL = "http://127.0.0.1:1" }},
 }
 
 // TestOrderOfChecks checks every pair of faults: the earlier one answers.

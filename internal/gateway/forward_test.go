@@ -147,7 +147,7 @@ func TestResponseFields(t *testing.T) {
 	w.apply(environment(sluice.HybridEnvironment), weather(backend, ""))
 	a := w.call(request{path: "/weather/1.0/open"})
 	a.header.Del("X-Trace-Id") // that there is one alone is checked by call
-	want := http.Header{"Set-Cookie": {"a=1"}, "Location": {"/somewhere"}, "X_under": {"1"}, "Server": {"b"}}
+	want := http.Header{"Set-Cookie": {"a=1"}, "Location": {"/somewhere"}, "X_under": {"1"}, "Server": {"b"}, "Access-Control-Allow-Origin": {"*"}}
 	if diff := cmp.Diff(want, a.header); diff != "" || a.status != 200 || a.body != "ok" {
 		t.Errorf("status %d, body %q, fields (-want +got):\n%s", a.status, a.body, diff)
 	}

@@ -99,7 +99,7 @@ func (g *Gateway) Serve(ctx context.Context, x *policy.Exchange) {
 	if f := g.serve(ctx, s, x); f != nil {
 		refuse(x, f)
 	}
-	addTraceID(x)
+	complete(x)
 }
 
 // Refuse answers x with a fault that a server found before there was a request
@@ -108,5 +108,5 @@ func (g *Gateway) Refuse(x *policy.Exchange, f *policy.Fault) {
 	x.Start = g.o.Now()
 	x.TraceID = newTraceID()
 	refuse(x, f)
-	addTraceID(x)
+	complete(x)
 }

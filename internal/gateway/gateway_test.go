@@ -217,7 +217,7 @@ func (w *world) call(r request) answer {
 		a.body = buffer.String()
 	}
 	var fault struct{ Code, Description, TraceID string }
-	if x.Fault != nil {
+	if x.Fault != nil && strings.HasPrefix(a.header.Get("Content-Type"), "application/json") {
 		if err := json.Unmarshal([]byte(a.body), &fault); err != nil {
 			w.Fatalf("body of a fault: %v in %s", err, a.body)
 		}
@@ -298,7 +298,6 @@ func TestRefused(t *testing.T) {
 		"context in capitals":          {request{path: "/Weather/1.0/open"}, 404, "404"},
 		"context that goes on":         {request{path: "/weather/1.01/open"}, 404, "404"},
 		"wrong verb":                   {request{path: "/weather/1.0/things"}, 405, "405"},
-		"OPTIONS not declared":         {request{path: "/weather/1.0/open", method: "OPTIONS"}, 405, "405"},
 		"verb in small letters":        {request{path: "/weather/1.0/open", method: "get"}, 405, "405"},
 		"TRACE":                        {request{path: "/weather/1.0/open", method: "TRACE"}, 405, "405"},
 		"ambiguous path":               {request{path: "/weather/1.0/%2e%2e/open"}, 400, "400"},
@@ -343,6 +342,35 @@ func TestRefused(t *testing.T) {
 	}
 	if got := w.call(request{path: "/weather/1.0/open", method: "DELETE"}).header.Get("Allow"); got != "GET, HEAD" {
 		t.Errorf("Allow = %q, want %q", got, "GET, HEAD")
+	}
+}
+
+// TestFaultsInXML asks for XML where the steps, matching and the server itself
+// refuse.
+func TestFaultsInXML(t *testing.T) {
+	w := newWorld(t)
+	w.apply(append(w.callers("weather"), environment(sluice.HybridEnvironment), weather("http://127.0.0.1:1", ""))...)
+	for path, root := range map[string]string{
+		"/weather/1.0/today": `<ams:fault xmlns:ams="http://wso2.org/apimanager/security"><ams:code>900902<`,
+		"/nothing":           `<am:fault xmlns:am="http://wso2.org/apimanager"><am:code>404<`,
+		"/weather/1.0/open":  `<am:fault xmlns:am="http://wso2.org/apimanager"><am:code>101503<`,
+		"/%2e":               `<am:fault xmlns:am="http://wso2.org/apimanager"><am:code>400<`,
+	} {
+		for accept, contentType := range map[string]string{
+			"application/xml, */*;q=0.5": "application/xml; charset=utf-8",
+			"text/xml":                   "text/xml; charset=utf-8",
+		} {
+			got := w.call(request{path: path, header: http.Header{"Accept": {accept}}})
+			if !strings.HasPrefix(got.body, root) || got.header.Get("Content-Type") != contentType {
+				t.Errorf("%s, Accept %q: Content-Type %q, %s, want %q, %s…", path, accept, got.header.Get("Content-Type"), got.body, contentType, root)
+			}
+		}
+	}
+	x := new(policy.Exchange)
+	x.Request.Fields.Add("Accept", "application/xml")
+	w.gateway.Refuse(x, policy.BadRequest)
+	if got, _ := x.Response.Fields.Value("Content-Type"); string(got) != "application/xml; charset=utf-8" {
+		t.Errorf("refused by the server: Content-Type %q", got)
 	}
 }
 

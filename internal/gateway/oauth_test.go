@@ -107,3 +107,16 @@ func checkOAuthError(t *testing.T, a answer, want string) {
 		t.Errorf("Cache-Control: %q", a.header.Get("Cache-Control"))
 	}
 }
+
+// TestOAuthFaultsAreJSON holds that Accept makes no difference on the paths of
+// OAuth.
+func TestOAuthFaultsAreJSON(t *testing.T) {
+	w := newWorld(t)
+	w.apply(environment(sluice.HybridEnvironment))
+	for _, r := range []request{{path: "/token"}, {path: "/token", method: "POST"}, {path: "/token", plain: true}} {
+		r.header = http.Header{"Accept": {"application/xml"}}
+		if got := w.call(r); !json.Valid([]byte(got.body)) || !strings.HasPrefix(got.header.Get("Content-Type"), "application/json") {
+			t.Errorf("%+v: status %d, Content-Type %q, %s, want JSON", r, got.status, got.header.Get("Content-Type"), got.body)
+		}
+	}
+}

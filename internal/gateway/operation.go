@@ -21,7 +21,8 @@ type operation struct {
 // resource is what one path of an API leads to.
 type resource struct {
 	operations []operation
-	allow      string // value of Allow
+	allow      string       // value of Allow
+	cors       *policy.CORS // nil: OPTIONS is a verb like others
 }
 
 // operation returns the operation of a verb. HEAD follows GET where it is not

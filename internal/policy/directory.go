@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -11,12 +12,15 @@ import (
 )
 
 // Directory is what a gateway knows of those who call: what tokens are judged
-// by, consumer keys, applications, subscriptions and revocations. It is
+// by, consumer keys, applications, subscriptions, tiers and revocations. It is
 // immutable and may be used by many goroutines; one call sees one Directory
-// from start to end.
+// from start to end. What was called of late is counted through all Directories
+// that were made out of each other.
 type Directory struct {
 	trust           *Trust // nil: not known yet
 	leeway          time.Duration
+	counts          *counts
+	tiers           map[tierKey]limit                 // those without a limit are left out
 	keys            *shards[consumerKey]              // by consumer key
 	applications    *shards[*artifact.Application]    // by id
 	subscriptions   *shards[*artifact.Subscription]   // by id
@@ -44,6 +48,7 @@ func (k consumerKey) keyType() sluice.KeyType {
 func NewDirectory(leeway time.Duration) *Directory {
 	return &Directory{
 		leeway:          leeway,
+		counts:          new(counts),
 		keys:            new(shards[consumerKey]),
 		applications:    new(shards[*artifact.Application]),
 		subscriptions:   new(shards[*artifact.Subscription]),
@@ -90,6 +95,7 @@ var (
 	keyPrefix          = (&artifact.Key{}).ItemID()
 	applicationPrefix  = (&artifact.Application{}).ItemID()
 	subscriptionPrefix = (&artifact.Subscription{}).ItemID()
+	tierPrefix, _      = splitID((&artifact.Tier{}).ItemID())
 	revocationPrefix   = (&artifact.Revocation{}).ItemID()
 	tokensID           = (&artifact.Tokens{}).ItemID()
 )
@@ -99,6 +105,8 @@ var (
 type DirectoryEdit struct {
 	from            *Directory
 	trust           *Trust
+	tiers           map[tierKey]limit
+	ownTiers        bool              // tiers were copied and may be changed
 	names           map[string]string // texts that many items share, held once
 	keys            *shardsEdit[consumerKey]
 	applications    *shardsEdit[*artifact.Application]
@@ -113,11 +121,12 @@ type DirectoryEdit struct {
 func (d *Directory) Edit(empty bool) *DirectoryEdit {
 	base := d
 	if empty {
-		base = NewDirectory(d.leeway)
+		base = new(Directory)
 	}
 	return &DirectoryEdit{
 		from:            d,
 		trust:           base.trust,
+		tiers:           base.tiers,
 		names:           make(map[string]string),
 		keys:            editShards(base.keys),
 		applications:    editShards(base.applications),
@@ -133,6 +142,8 @@ func (e *DirectoryEdit) Directory() *Directory {
 	return &Directory{
 		trust:           e.trust,
 		leeway:          e.from.leeway,
+		counts:          e.from.counts,
+		tiers:           e.tiers,
 		keys:            e.keys.shards,
 		applications:    e.applications.shards,
 		subscriptions:   e.subscriptions.shards,
@@ -154,6 +165,12 @@ func (e *DirectoryEdit) Put(item artifact.Item) error {
 		e.applications.put(it.ID, it)
 	case *artifact.Subscription:
 		e.putSubscription(it)
+	case *artifact.Tier:
+		l, err := newLimit(it.Limit)
+		if err != nil {
+			return err
+		}
+		e.setTier(tierKey{it.Organization, it.Level, it.Name}, l)
 	case *artifact.Revocation:
 		e.putRevocation(it)
 	case *artifact.Tokens:
@@ -180,6 +197,9 @@ func (e *DirectoryEdit) Keep(id string) {
 			copied := *s
 			e.putSubscription(&copied)
 		}
+	case tierPrefix:
+		key := tierKeyOf(name)
+		e.setTier(key, e.from.tiers[key])
 	case revocationPrefix:
 		if r, there := e.from.revocations.get(name); there {
 			e.putRevocation(r)
@@ -199,6 +219,8 @@ func (e *DirectoryEdit) Remove(id string) {
 		e.applications.remove(name)
 	case subscriptionPrefix:
 		e.removeSubscription(name)
+	case tierPrefix:
+		e.setTier(tierKeyOf(name), limit{})
 	case revocationPrefix:
 		e.removeRevocation(name)
 	case tokensID:
@@ -214,6 +236,24 @@ func splitID(id string) (kind, name string) {
 		i = len(id)
 	}
 	return id[:i], id[i:]
+}
+
+// setTier gives a tier a limit, or none.
+func (e *DirectoryEdit) setTier(key tierKey, l limit) {
+	if e.tiers[key] == l {
+		return
+	}
+	if !e.ownTiers {
+		e.ownTiers = true
+		if e.tiers = maps.Clone(e.tiers); e.tiers == nil {
+			e.tiers = make(map[tierKey]limit)
+		}
+	}
+	if l == (limit{}) {
+		delete(e.tiers, key)
+		return
+	}
+	e.tiers[key] = l
 }
 
 func (e *DirectoryEdit) putKey(k *artifact.Key) error {

@@ -21,9 +21,12 @@ type Exchange struct {
 	Caller    Caller            // zero until authenticated
 	Request   Request
 	Response  Response
+	CORS      *CORS     // what browsers are told with the answer; nil: nothing, or no API matched
 	Fault     *Fault    // what ended the call in the gateway; nil: the answer is the backend's
 	Start     time.Time // when Serve began
 	TraceID   TraceID
+
+	NextAccess time.Time // when a caller who has reached a limit may call again; zero: none was reached
 
 	memory []byte // what Copy and Alloc give away
 	text   text   // body of an answer made here

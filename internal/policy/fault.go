@@ -1,6 +1,10 @@
 package policy
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Fault is an answer that ends a call in the gateway. All there are stand in
 // this file. They are shared by all calls and never changed.
@@ -79,9 +83,25 @@ var (
 	InternalError      = &Fault{Status: 500, Code: "500", Message: "Internal Server Error", Description: "The gateway made a mistake; its log has the trace id."}
 )
 
-// AppendJSON appends the fault's body to b in the form of WSO2 4.x with a trace
-// id: an object whose values are all strings.
-func (f *Fault) AppendJSON(b []byte, trace TraceID) []byte {
+// Append appends the fault's body as the answer of x to b, in a format.
+func (f *Fault) Append(b []byte, format Format, x *Exchange) []byte {
+	if format == JSON {
+		return f.appendJSON(b, x)
+	}
+	return f.appendXML(b, x)
+}
+
+// nextAccess is the form in which a body says when to call again. It has whole
+// seconds: a time is rounded up first.
+const nextAccess = "2006-Jan-02 15:04:05-0700 MST"
+
+func appendNextAccess(b []byte, t time.Time) []byte {
+	return t.Add(time.Second-1).Truncate(time.Second).UTC().AppendFormat(b, nextAccess)
+}
+
+// appendJSON appends the form of WSO2 4.x with a trace id: an object whose
+// values are all strings.
+func (f *Fault) appendJSON(b []byte, x *Exchange) []byte {
 	b = append(b, `{"code":`...)
 	b = strconv.AppendQuote(b, f.Code)
 	b = append(b, `,"message":`...)
@@ -89,8 +109,51 @@ func (f *Fault) AppendJSON(b []byte, trace TraceID) []byte {
 	b = append(b, `,"description":`...)
 	b = strconv.AppendQuote(b, f.Description)
 	b = append(b, `,"traceId":"`...)
-	b = append(b, trace[:]...)
+	b = append(b, x.TraceID[:]...)
+	if !x.NextAccess.IsZero() {
+		b = appendNextAccess(append(b, `","nextAccessTime":"`...), x.NextAccess)
+	}
 	return append(b, `"}`...)
+}
+
+// appendXML appends the form of WSO2 2.x. Root and namespace tell the classes of
+// codes apart. The trace id is in the header alone: the form has no place for it.
+func (f *Fault) appendXML(b []byte, x *Exchange) []byte {
+	prefix, namespace := "am", "http://wso2.org/apimanager"
+	switch {
+	case strings.HasPrefix(f.Code, "9009"):
+		prefix, namespace = "ams", "http://wso2.org/apimanager/security"
+	case strings.HasPrefix(f.Code, "9008"):
+		prefix, namespace = "amt", "http://wso2.org/apimanager/throttling"
+	}
+	b = append(append(append(b, '<'), prefix...), ":fault xmlns:"...)
+	b = append(append(append(append(b, prefix...), `="`...), namespace...), `">`...)
+	b = appendElement(b, prefix, "code", f.Code)
+	b = appendElement(b, prefix, "message", f.Message)
+	b = appendElement(b, prefix, "description", f.Description)
+	if !x.NextAccess.IsZero() {
+		var text [64]byte
+		b = appendElement(b, prefix, "nextAccessTime", string(appendNextAccess(text[:0], x.NextAccess)))
+	}
+	return append(append(append(b, "</"...), prefix...), ":fault>"...)
+}
+
+// appendElement appends an XML element with a text in it.
+func appendElement(b []byte, prefix, name, text string) []byte {
+	b = append(append(append(append(append(b, '<'), prefix...), ':'), name...), '>')
+	for _, c := range []byte(text) {
+		switch c {
+		case '&':
+			b = append(b, "&amp;"...)
+		case '<':
+			b = append(b, "&lt;"...)
+		case '>':
+			b = append(b, "&gt;"...)
+		default:
+			b = append(b, c)
+		}
+	}
+	return append(append(append(append(append(b, "</"...), prefix...), ':'), name...), '>')
 }
 
 // Challenge returns the WWW-Authenticate value that belongs to the fault

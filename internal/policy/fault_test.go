@@ -2,7 +2,10 @@ package policy_test
 
 import (
 	"encoding/json"
+	"encoding/xml"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/sluice-api/sluice/internal/policy"
@@ -70,7 +73,7 @@ func TestFaults(t *testing.T) {
 		}
 		trace := policy.TraceID([]byte("0123456789abcdef0123456789abcdef"))
 		var body map[string]string
-		if err := json.Unmarshal(f.AppendJSON(nil, trace), &body); err != nil {
+		if err := json.Unmarshal(f.Append(nil, policy.JSON, &policy.Exchange{TraceID: trace}), &body); err != nil {
 			t.Fatalf("body of %s: %v", f.Code, err)
 		}
 		want := map[string]string{"code": f.Code, "message": f.Message, "description": f.Description, "traceId": trace.String()}
@@ -85,6 +88,61 @@ func TestFaults(t *testing.T) {
 				t.Errorf("challenge of %s, token sent %v: %q, want %q", f.Code, sent, got, challenge)
 			}
 		}
+	}
+}
+
+// TestXMLFaults holds root, namespace and children of faults by classes of codes.
+func TestXMLFaults(t *testing.T) {
+	odd := &policy.Fault{Status: 400, Code: "400", Message: `<a> & "b"`, Description: "]]> ' é"}
+	for fault, root := range map[*policy.Fault]xml.Name{
+		policy.MissingCredentials:    {Space: "http://wso2.org/apimanager/security", Local: "fault"},
+		policy.ScopeMissing:          {Space: "http://wso2.org/apimanager/security", Local: "fault"},
+		policy.AuthenticationFailure: {Space: "http://wso2.org/apimanager/security", Local: "fault"},
+		policy.SubscriptionThrottled: {Space: "http://wso2.org/apimanager/throttling", Local: "fault"},
+		policy.BackendLimitReached:   {Space: "http://wso2.org/apimanager/throttling", Local: "fault"},
+		policy.UnknownAPI:            {Space: "http://wso2.org/apimanager", Local: "fault"},
+		policy.APIBlocked:            {Space: "http://wso2.org/apimanager", Local: "fault"},
+		policy.BackendUnreachable:    {Space: "http://wso2.org/apimanager", Local: "fault"},
+		odd:                          {Space: "http://wso2.org/apimanager", Local: "fault"},
+	} {
+		type child struct {
+			XMLName xml.Name
+			Text    string `xml:",chardata"`
+		}
+		var got struct {
+			XMLName  xml.Name
+			Children []child `xml:",any"`
+		}
+		body := fault.Append(nil, policy.ApplicationXML, new(policy.Exchange))
+		if err := xml.Unmarshal(body, &got); err != nil {
+			t.Fatalf("body of %s: %v in %s", fault.Code, err, body)
+		}
+		want := []child{
+			{xml.Name{Space: root.Space, Local: "code"}, fault.Code},
+			{xml.Name{Space: root.Space, Local: "message"}, fault.Message},
+			{xml.Name{Space: root.Space, Local: "description"}, fault.Description},
+		}
+		if diff := cmp.Diff(want, got.Children); got.XMLName != root || diff != "" {
+			t.Errorf("body of %s: root %v, want %v, children (-want +got):\n%s", fault.Code, got.XMLName, root, diff)
+		}
+	}
+	const want = `<ams:fault xmlns:ams="http://wso2.org/apimanager/security"><ams:code>900902</ams:code><ams:message>Missing Credentials</ams:message>` +
+		`<ams:description>The request needs an access token: Authorization: Bearer.</ams:description></ams:fault>`
+	if got := string(policy.MissingCredentials.Append(nil, policy.TextXML, new(policy.Exchange))); got != want {
+		t.Errorf("body %s, want %s", got, want)
+	}
+}
+
+// TestNextAccessTime holds the form in which bodies say when to call again.
+func TestNextAccessTime(t *testing.T) {
+	x := &policy.Exchange{TraceID: policy.TraceID([]byte("0123456789abcdef0123456789abcdef")), NextAccess: time.Date(2026, 2, 10, 18, 19, 59, 1, time.FixedZone("EET", 2*60*60))}
+	const want = "2026-Feb-10 16:20:00+0000 UTC"
+	var body map[string]string
+	if err := json.Unmarshal(policy.ApplicationThrottled.Append(nil, policy.JSON, x), &body); err != nil || body["nextAccessTime"] != want {
+		t.Errorf("in JSON: %v, %v, want %s", body, err, want)
+	}
+	if got := string(policy.ApplicationThrottled.Append(nil, policy.TextXML, x)); !strings.Contains(got, "<amt:nextAccessTime>"+want+"</amt:nextAccessTime></amt:fault>") {
+		t.Errorf("in XML: %s, want %s", got, want)
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 
 // Step is one check or change on the way of a call. It returns the Fault that
 // ends the call, or nil to go on. A Step is shared by all calls: it may change
-// the Exchange and nothing else.
+// the Exchange and the counts of the Directory, and nothing else.
 type Step func(x *Exchange) *Fault
 
 // Definition is one policy that operations have without being told.
@@ -41,6 +41,7 @@ var Builtin = [...]Definition{
 	{"key_type", needsToken, checkKeyType},
 	{"subscription", needsToken, checkSubscription},
 	{"scope", needsScope, checkScope},
+	{"ratelimit", isLimited, checkLimits},
 }
 
 // Bind returns the steps of an operation, in their order.
