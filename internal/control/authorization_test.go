@@ -118,7 +118,7 @@ var unasked = map[string]string{
 	"StoreAPI": "the Store is open", "StoreAPIs": "the Store is open", "Tiers": "the Store is open",
 	"EnsureAdministrator": "the first start", "HasAdministrator": "the first start",
 	"ResetAdministrator": "the command line on the home", "CreateAccessTokenFor": "the command line on the home",
-	"SetTokenIssuer": "part of construction", "Run": "the process", "BusHandler": "gateways sign a nonce",
+	"OwnJoinToken": "the own process", "Run": "the process", "BusHandler": "gateways sign a nonce",
 	"ServerCertificate": "public", "CAFingerprint": "public", "CACertificates": "public",
 }
 

@@ -142,9 +142,13 @@ func (p *Plane) firstStart(tx *database.Tx) (err error) {
 // Run carries changes to gateways, enrols the configured ones and keeps house,
 // until ctx ends.
 func (p *Plane) Run(ctx context.Context) error {
+	last, err := p.clearOutbox(ctx)
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.bus.Run(ctx) })
-	g.Go(func() error { return p.relay(ctx) })
+	g.Go(func() error { return p.relay(ctx, last) })
 	g.Go(func() error { return p.settle(ctx) })
 	g.Go(func() error { return p.keepHouse(ctx) })
 	for _, e := range p.o.Environments {

@@ -18,23 +18,31 @@ const (
 	relayRetry = 200 * time.Millisecond
 )
 
-// relay carries events from the outbox to the bus, in order, until ctx ends.
-// Gateways that miss one catch up from the snapshot, so what was in the outbox
-// before the start need not be sent.
-func (p *Plane) relay(ctx context.Context) error {
+// clearOutbox drops what was left in the outbox before the start, and returns the
+// last event of then. Gateways get it from the snapshot, which is not read before
+// the bus runs; what is committed from here on is sent.
+func (p *Plane) clearOutbox(ctx context.Context) (last int64, err error) {
+	err = p.db.Update(ctx, func(tx *database.Tx) error {
+		if last, err = tx.LastEvent(); err != nil {
+			return err
+		}
+		return tx.DeleteEvents(last)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("clear the outbox: %w", err)
+	}
+	return last, nil
+}
+
+// relay carries the events after the given one from the outbox to the bus, in
+// order, until ctx ends.
+func (p *Plane) relay(ctx context.Context, after int64) error {
 	select {
 	case <-p.bus.Ready():
 	case <-ctx.Done():
 		return nil
 	}
-	var after int64
-	err := p.db.View(ctx, func(tx *database.Tx) (err error) {
-		after, err = tx.LastEvent()
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("read the outbox: %w", err)
-	}
+	var err error
 	wait := time.NewTimer(0)
 	defer wait.Stop()
 	for {
