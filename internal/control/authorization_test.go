@@ -124,8 +124,8 @@ var unasked = map[string]string{
 
 func TestEveryMethodAsksItsActor(t *testing.T) {
 	plane := reflect.TypeFor[*Plane]()
-	for i := range plane.NumMethod() {
-		name := plane.Method(i).Name
+	for method := range plane.Methods() {
+		name := method.Name
 		_, asks := methods[name]
 		if _, exempt := unasked[name]; asks == exempt {
 			t.Errorf("method %s must be in one of the two tables, methods or unasked", name)

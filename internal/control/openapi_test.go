@@ -101,11 +101,12 @@ const head = "openapi: 3.0.3\ninfo: {title: A, version: '1'}\n"
 
 // aliases is a document whose aliases multiply.
 func aliases() string {
-	doc := head + "paths: {}\nx-0: &a0 [a,a,a,a,a,a,a,a,a]\n"
+	var doc strings.Builder
+	doc.WriteString(head + "paths: {}\nx-0: &a0 [a,a,a,a,a,a,a,a,a]\n")
 	for i := 1; i < 10; i++ {
-		doc += fmt.Sprintf("x-%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 9), ","))
+		doc.WriteString(fmt.Sprintf("x-%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 9), ",")))
 	}
-	return doc
+	return doc.String()
 }
 
 func TestReadOpenAPIRefuses(t *testing.T) {

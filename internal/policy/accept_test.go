@@ -88,7 +88,7 @@ func FuzzAccepted(f *testing.F) {
 			return
 		}
 		var split policy.Fields
-		for _, element := range bytes.Split(value, []byte{','}) {
+		for element := range bytes.SplitSeq(value, []byte{','}) {
 			split = append(split, policy.Field{Name: []byte("Accept"), Value: element})
 		}
 		if apart := policy.Accepted(split); apart != got {
