@@ -45,6 +45,7 @@ type gatewayRole struct {
 // none.
 func (s *Server) newGatewayRole(mux *http.ServeMux) (*gatewayRole, error) {
 	r := &gatewayRole{s: s, dir: s.path("gateway"), joined: make(chan struct{}), guesses: guesses{now: s.now}}
+	s.health.wait("gateway", "it is starting") // until open says otherwise
 	mux.HandleFunc("GET /services/enrolment", r.enrolmentState)
 	mux.HandleFunc("POST /services/enrolment", r.enrol)
 	id, err := distribution.LoadIdentity(r.dir)
@@ -113,14 +114,13 @@ func (r *gatewayRole) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.s.health.wait("gateway", "APIs and keys are not loaded yet")
 	return runAll(ctx, gw.Run, follower.Run, func(ctx context.Context) error {
-		r.s.health.wait("gateway", "APIs and keys are not loaded yet")
 		select {
 		case <-follower.Loaded():
 		case <-ctx.Done():
 			return nil
 		}
-		r.s.health.wait("gateway", "")
 		return r.open(ctx, gw)
 	}, r.watch)
 }
@@ -308,6 +308,7 @@ func (r *gatewayRole) open(ctx context.Context, gw *gateway.Gateway) error {
 	for _, l := range secure {
 		parts = append(parts, func(ctx context.Context) error { return front.Serve(ctx, l, true) })
 	}
+	r.s.health.wait("gateway", "")
 	r.s.log.Info("traffic ports are open", "http", r.s.cfg.Listen.HTTP, "https", r.s.cfg.Listen.HTTPS)
 	return runAll(ctx, parts...)
 }
