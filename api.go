@@ -24,13 +24,28 @@ type API struct {
 	Transports []string // "http", "https"; at least one
 	Tiers      []string // names of subscription tiers that may be chosen
 	Tags       []string
-	Visibility Visibility
+	Categories []string // names of API categories
+	Properties []Property
+	Business   BusinessInformation
 
-	Production []Endpoint // empty: none
-	Sandbox    []Endpoint
-	Operations []Operation
-	Scopes     []Scope
-	CORS       *CORS // nil: the installation's default
+	Visibility    Visibility
+	VisibleRoles  []Role // who sees it in the API Store where Visibility is Restricted
+	AccessControl []Role // who, beside administrators, sees and changes it in the API Publisher; empty: all who may
+
+	Production         []Endpoint // empty: none
+	Sandbox            []Endpoint
+	ProductionSecurity *EndpointSecurity // nil: the backend asks for nothing
+	SandboxSecurity    *EndpointSecurity
+	Overrides          []EndpointOverride // endpoints of single environments; they take the place of the above there
+
+	Operations   []Operation
+	Scopes       []Scope
+	Schemes      []Scheme    // how callers authenticate; empty: OAuth2 alone
+	TokenHeader  string      // takes access tokens instead of Authorization; empty: that
+	APIKeyHeader string      // takes API keys; empty: DefaultAPIKeyHeader
+	Tier         string      // limit of the whole API, instead of those of its operations; empty: none
+	Throughput   *Throughput // what its backends take at most; nil: anything
+	CORS         *CORS       // nil: the installation's default
 
 	Definition []byte // OpenAPI document, JSON
 	Opaque     []byte // JSON object of fields that a management interface keeps for its clients
@@ -38,11 +53,6 @@ type API struct {
 	RowVersion int64 // grows with every write
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
-}
-
-// Endpoint is one address of a backend.
-type Endpoint struct {
-	URL string `json:"url"` // http or https, with host, without query and fragment
 }
 
 // Operation is one verb at one path of an API.
@@ -72,6 +82,40 @@ type Scope struct {
 	DisplayName string   `json:"display_name,omitempty"`
 	Description string   `json:"description,omitempty"`
 	Roles       []string `json:"roles,omitempty"`
+}
+
+// Scheme is a way to authenticate callers of an API.
+type Scheme string
+
+// Schemes.
+const (
+	OAuth2  Scheme = "oauth2"  // access tokens
+	APIKeys Scheme = "api_key" // API keys of applications
+)
+
+// DefaultAPIKeyHeader is the header that takes API keys where an API names none.
+const DefaultAPIKeyHeader = "ApiKey"
+
+// Property is a named value that an API's publisher adds to it.
+type Property struct {
+	Name    string `json:"name"`
+	Value   string `json:"value"`
+	Display bool   `json:"display,omitempty"` // shown in the API Store
+}
+
+// BusinessInformation says whom to ask about an API.
+type BusinessInformation struct {
+	Owner          string `json:"owner,omitempty"`
+	OwnerEmail     string `json:"owner_email,omitempty"`
+	TechnicalOwner string `json:"technical_owner,omitempty"`
+	TechnicalEmail string `json:"technical_email,omitempty"`
+}
+
+// Throughput is how many calls a second each side of an API's backends takes
+// from all gateways of an environment; zero: any number.
+type Throughput struct {
+	Production int `json:"production,omitempty"`
+	Sandbox    int `json:"sandbox,omitempty"`
 }
 
 // CORS is what browsers of other origins may do.

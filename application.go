@@ -9,11 +9,12 @@ import (
 type Application struct {
 	ID           string
 	Organization string
-	Owner        string // user name
-	Name         string // unique for its owner, at most 100 characters
-	Description  string // at most 512 characters
-	Tier         string // application tier
-	TokenType    string // "JWT"
+	Owner        string            // user name
+	Name         string            // unique for its owner, at most 100 characters
+	Description  string            // at most 512 characters
+	Tier         string            // application tier
+	TokenType    string            // "JWT"
+	Attributes   map[string]string // at most 50; for the application's people, gateways do not get them
 	RowVersion   int64
 	CreatedAt    time.Time
 }

@@ -5,6 +5,27 @@ import (
 	"strconv"
 )
 
+// Endpoint is one address of a backend.
+type Endpoint struct {
+	URL string `json:"url"` // http or https, with host, without query and fragment
+}
+
+// EndpointSecurity is how gateways show a backend who they are: by Basic
+// authentication (RFC 7617). The password is sealed under the name that
+// package control gives it; it leaves the control plane for gateways alone.
+type EndpointSecurity struct {
+	Username string `json:"username"`
+	Password []byte `json:"password,omitempty"` // sealed
+}
+
+// EndpointOverride is what one environment uses instead of an API's endpoints.
+// A side without an address there is that of the API.
+type EndpointOverride struct {
+	EnvironmentID string     `json:"environment_id"`
+	Production    []Endpoint `json:"production,omitempty"`
+	Sandbox       []Endpoint `json:"sandbox,omitempty"`
+}
+
 // Validate reports what is wrong with the address.
 func (e Endpoint) Validate() error {
 	wrong := func(message string) error { return Errorf(Invalid, "api.endpoint", "%s", message) }

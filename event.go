@@ -27,6 +27,7 @@ const (
 	TierChanged         EventKind = "tier"         // Tier; never gone
 	EnvironmentChanged  EventKind = "environment"  // Environment; never gone
 	RevocationAdded     EventKind = "revocation"   // Revocation; gone when expired
+	APIKeyChanged       EventKind = "api_key"      // APIKey; Subject is its id
 	TokenTrustChanged   EventKind = "token_trust"  // TokenTrust; Subject is "tokens"
 )
 

@@ -29,6 +29,22 @@ type ConsumerKey struct {
 	CreatedAt     time.Time
 }
 
+// APIKey is a secret with which an Application calls APIs without a token. It
+// is shown once and stored as a hash.
+type APIKey struct {
+	ID            string
+	Organization  string
+	ApplicationID string
+	Type          KeyType
+	Name          string
+	Hash          string   // Secret.Hash of the key
+	Prefix        string   // its first characters, to be recognised by
+	Addresses     []string // IP addresses and CIDR networks it may be used from; empty: any
+	Referers      []string // prefixes of the Referer it may be used with; empty: any
+	CreatedAt     time.Time
+	ExpiresAt     time.Time // zero: never
+}
+
 // OAuth grant types.
 const (
 	GrantClientCredentials = "client_credentials"

@@ -1,6 +1,9 @@
 package sluice
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Lifecycle is the state of an API: what the API Store shows of it and who may
 // subscribe. Where it runs is a matter of its deployments.
@@ -58,6 +61,15 @@ func (l Lifecycle) Move(event string) (Lifecycle, error) {
 // Deployable reports whether an API in this state may be deployed. An API that
 // was only created may be: it is then tried out before it is published.
 func (l Lifecycle) Deployable() bool { return l != Retired }
+
+// LifecycleChange is one move that an API has made.
+type LifecycleChange struct {
+	APIID string
+	From  Lifecycle // empty: it was made
+	To    Lifecycle
+	Actor string
+	At    time.Time
+}
 
 // Publishable reports everything that a needs before it may be published.
 func (a *API) Publishable() error {
