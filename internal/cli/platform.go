@@ -204,7 +204,7 @@ func (p *platform) start(ctx context.Context, i instance, yaml string) error {
 
 // ready waits until a process says that it is ready.
 func (p *platform) ready(ctx context.Context, i instance) error {
-	address := fmt.Sprintf("http://127.0.0.1:%d/ready", 9763+p.offset+int(i))
+	address := fmt.Sprintf("http://127.0.0.1:%d/readyz", 9763+p.offset+int(i))
 	return p.until(ctx, func() (bool, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {

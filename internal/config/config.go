@@ -123,7 +123,14 @@ type Gateway struct {
 	Name                string        // shown in lists; by default this machine's name and the HTTPS port
 	ClockLeeway         time.Duration // allowed clock difference when token times are judged
 	RemoveAuthorization bool          // drop Authorization before the backend
+	AccessLog           string        // path of the access log, relative to Home; Stdout, or Off
 }
+
+// What Gateway.AccessLog may say instead of a path.
+const (
+	Off    = "off"
+	Stdout = "stdout"
+)
 
 // TLS names certificates brought by the operator; empty: issued by Sluice's CA.
 type TLS struct {

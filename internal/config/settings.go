@@ -64,7 +64,7 @@ type Settings struct {
 		LegacyLogin Value
 	}
 	Gateway struct {
-		Name, ClockLeeway, RemoveAuthorization Value
+		Name, ClockLeeway, RemoveAuthorization, AccessLog Value
 	}
 	TLS struct {
 		ManagementCertificate, ManagementKey, TrafficCertificate, TrafficKey Value
@@ -147,6 +147,7 @@ func (s *Settings) fields() []field {
 		{"gateway.name", text, &s.Gateway.Name, nil},
 		{"gateway.clock_leeway", duration, &s.Gateway.ClockLeeway, nil},
 		{"gateway.remove_authorization", boolean, &s.Gateway.RemoveAuthorization, nil},
+		{"gateway.access_log", text, &s.Gateway.AccessLog, nil},
 		{"tls.management_certificate", text, &t.ManagementCertificate, nil},
 		{"tls.management_key", text, &t.ManagementKey, nil},
 		{"tls.traffic_certificate", text, &t.TrafficCertificate, nil},

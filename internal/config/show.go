@@ -118,6 +118,7 @@ func (p *printer) config(c *Config) {
 		p.optional("name", c.Gateway.Name)
 		p.put("clock_leeway", c.Gateway.ClockLeeway)
 		p.put("remove_authorization", c.Gateway.RemoveAuthorization)
+		p.put("access_log", c.Gateway.AccessLog)
 	})
 	p.group("tls", func() {
 		p.optional("management_certificate", c.TLS.ManagementCertificate)

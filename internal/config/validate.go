@@ -275,6 +275,10 @@ func (d *Draft) settleGateway() {
 	}
 	c.ClockLeeway = d.duration(s.ClockLeeway, 60*time.Second, 0, time.Minute) // revocations are kept as long beyond a token's end
 	c.RemoveAuthorization = d.bool(s.RemoveAuthorization, true)
+	c.AccessLog = strings.TrimSpace(s.AccessLog.Text)
+	if c.AccessLog == "" {
+		c.AccessLog = "logs/access.log"
+	}
 }
 
 func (d *Draft) settleTLS() {

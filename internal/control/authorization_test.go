@@ -63,6 +63,7 @@ var methods = map[string]method{
 		_, err := w.plane.Publication(ctx, id, 0)
 		return err
 	}},
+	"Trace":         {anyone, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Trace(ctx, id); return err }},
 	"Environments":  {anyone, func(w *world, ctx context.Context, _ string) error { _, err := w.plane.Environments(ctx); return err }},
 	"Gateways":      {operators, func(w *world, ctx context.Context, _ string) error { _, err := w.plane.Gateways(ctx, ""); return err }},
 	"Gateway":       {operators, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Gateway(ctx, id); return err }},

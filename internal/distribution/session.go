@@ -63,6 +63,10 @@ func (f *Follower) open(ctx context.Context) (*session, error) {
 		s.conn.Close()
 		return nil, err
 	}
+	if err := f.answerTraces(s); err != nil {
+		s.conn.Close()
+		return nil, err
+	}
 	return s, nil
 }
 

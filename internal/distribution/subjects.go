@@ -10,6 +10,7 @@ import (
 // Subjects, with E for an environment's id and G for a gateway's:
 //
 //	sluice.environment.E.changes       control plane → gateways of E: a generation
+//	sluice.environment.E.trace         control plane → gateways of E: do you remember this call? answered
 //	sluice.gateway.E.G.status          G → control plane: a heartbeat, answered to G's inbox
 //	sluice.gateway.E.G.state.compare   G → control plane: what is the state? answered
 //	sluice.gateway.E.G.state.fetch     G → control plane: a page of it, answered
@@ -31,6 +32,11 @@ const answerWindow = 10 * time.Second
 // changesSubject is where the changes of an environment are published.
 func changesSubject(environmentID string) string {
 	return environmentSubjects + subjectToken(environmentID) + ".changes"
+}
+
+// traceSubject is where the gateways of an environment are asked for calls.
+func traceSubject(environmentID string) string {
+	return environmentSubjects + subjectToken(environmentID) + ".trace"
 }
 
 // gatewaySubject is where one gateway sends messages of one kind.

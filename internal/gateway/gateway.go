@@ -35,6 +35,7 @@ type Options struct {
 	Leeway              time.Duration // clock difference allowed where times in tokens are judged, whole seconds
 	RemoveAuthorization bool          // drop Authorization before the backend
 	Probe               Probe
+	AccessLog           *AccessLog       // nil: none is written
 	Changed             func()           // Reports has news; must not block
 	Log                 *slog.Logger     // nil: nothing is logged
 	Now                 func() time.Time // nil: time.Now
@@ -51,6 +52,10 @@ type Gateway struct {
 	applying    sync.Mutex // one Apply at a time
 	state       atomic.Pointer[state]
 	unmatched   counter // calls that no API answers
+	calls       Histogram
+	backend     Histogram
+	faults      faultCounts
+	traces      traces
 }
 
 // New returns a Gateway that knows no API.

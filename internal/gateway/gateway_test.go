@@ -384,7 +384,7 @@ func TestPanicHurtsOneCall(t *testing.T) {
 	if got := w.call(request{path: "/weather/1.0/open"}); got.status != 200 {
 		t.Errorf("the next call: status %d", got.status)
 	}
-	if got := w.gateway.Counts()["weather"]; got != (gateway.Count{Calls: 2, Refused: 1, Failed: 1}) {
+	if got := countOf(w.gateway, "weather"); got != (gateway.Count{Calls: 2, Refused: 1, Failed: 1}) {
 		t.Errorf("counts = %+v", got)
 	}
 }

@@ -168,6 +168,7 @@ func (g *Gateway) probe(ctx context.Context, x *policy.Exchange, r *route, addre
 
 // answerProbe answers with the digest of the route that a probe matched.
 func answerProbe(x *policy.Exchange, r *route) {
+	x.Probe = true
 	x.Answer(204, nil)
 	x.AddField(&x.Response.Fields, probeField, r.digest)
 }

@@ -232,10 +232,10 @@ func TestSwapUnderLoad(t *testing.T) {
 	}
 	stop.Store(true)
 	wg.Wait()
-	if got := w.gateway.Counts()["weather"]; got.Calls == 0 || got.Refused != 0 || got.Failed != 0 {
+	if got := countOf(w.gateway, "weather"); got.Calls == 0 || got.Refused != 0 || got.Failed != 0 {
 		t.Errorf("counts = %+v", got)
 	}
-	if got := w.gateway.Counts()[""]; got != (gateway.Count{}) {
+	if got := countOf(w.gateway, ""); got != (gateway.Count{}) {
 		t.Errorf("counts of no API = %+v", got)
 	}
 }

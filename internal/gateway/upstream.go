@@ -56,12 +56,16 @@ func (g *Gateway) forward(ctx context.Context, x *policy.Exchange, to []*Endpoin
 		first = int(turn.Add(1) % uint32(len(to)))
 	}
 	var err error
+	began := g.o.Now()
 	for i := range to {
 		e := to[(first+i)%len(to)]
 		x.Request.Target = e.appendTarget(x.Alloc(len(e.Path)+len(rest)+1), rest)
 		if err = g.o.Transport.Send(ctx, e, x); !errors.Is(err, ErrConnect) && !errors.Is(err, ErrTLS) {
 			break
 		}
+	}
+	if x.Backend.Time = max(g.o.Now().Sub(began), 1); err == nil {
+		x.Backend.Status = x.Response.Status
 	}
 	return received(x, err)
 }

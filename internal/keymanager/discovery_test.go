@@ -73,7 +73,7 @@ func TestKeySet(t *testing.T) {
 
 func TestUnknownEndpoints(t *testing.T) {
 	f := start(t, nil)
-	for _, path := range []string{"/oauth2/", "/oauth2/authorize", "/oauth2/userinfo", "/healthz", "/ready", "/.well-known/other"} {
+	for _, path := range []string{"/oauth2/", "/oauth2/authorize", "/oauth2/userinfo", "/healthz", "/readyz", "/.well-known/other"} {
 		if a := f.do(f.request(http.MethodGet, path, "")); a.status != http.StatusNotFound || a.text("error") == "" {
 			t.Errorf("GET %s = %d %s, want 404", path, a.status, a.body)
 		}

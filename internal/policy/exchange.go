@@ -22,7 +22,9 @@ type Exchange struct {
 	Request   Request
 	Response  Response
 	CORS      *CORS     // what browsers are told with the answer; nil: nothing, or no API matched
+	Backend   Backend   // zero: it was not called
 	Fault     *Fault    // what ended the call in the gateway; nil: the answer is the backend's
+	Probe     bool      // the gateway's own call, to prove that it serves an API
 	Start     time.Time // when Serve began
 	TraceID   TraceID
 
@@ -70,6 +72,13 @@ type Response struct {
 	Body    io.ReadCloser // nil: none
 	Length  int64         // of the body; -1: not known before its end
 	Trailer func() Fields // nil: none; may be called once Body has ended
+	Sent    int64         // bytes of the body that went out; the server counts them
+}
+
+// Backend is how the call went beyond the gateway.
+type Backend struct {
+	Status int           // of its answer; 0: there was none
+	Time   time.Duration // until its answer's head, or the failure
 }
 
 // Close closes the body, if there is one.

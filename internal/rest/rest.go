@@ -169,6 +169,7 @@ func (s *Server) own() []route {
 		{"POST", "/access-tokens", anyone, s.createAccessToken},
 		{"DELETE", "/access-tokens/{id}", anyone, s.deleteAccessToken},
 		{"GET", "/apis/{apiId}/status", "status_view", s.getStatus},
+		{"GET", "/traces/{traceId}", anyone, s.getTrace},
 		{"GET", "/publications/{id}", "status_view", s.getPublication},
 		{"GET", "/gateways", "gateway_view", s.listGateways},
 		{"GET", "/gateways/{id}", "gateway_view", s.getGateway},

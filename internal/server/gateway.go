@@ -8,10 +8,12 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -32,9 +34,11 @@ type gatewayRole struct {
 	dir       string // of identity and local copy
 	temporary *tls.Certificate
 
-	mu       sync.Mutex // guards identity and follower
+	mu       sync.Mutex // guards what follows
 	identity *distribution.Identity
 	follower *distribution.Follower
+	gateway  *gateway.Gateway // nil: there is none yet
+	access   *gateway.AccessLog
 	joined   chan struct{} // closed once identity is set
 
 	joining sync.Mutex // held while the gateway joins
@@ -75,8 +79,54 @@ func (r *gatewayRole) assigned() bool {
 }
 
 // run waits until the gateway has joined, follows its environment, and opens
-// the traffic ports when everything assigned to it is loaded.
+// the traffic ports when everything assigned to it is loaded. Beside that it
+// writes the access log.
 func (r *gatewayRole) run(ctx context.Context) error {
+	access, end, err := r.openAccessLog()
+	if err != nil {
+		return err
+	}
+	if access == nil {
+		return r.serve(ctx)
+	}
+	defer end()
+	return runAll(ctx, access.Run, r.serve)
+}
+
+// openAccessLog opens the access log, nil where none is wanted.
+func (r *gatewayRole) openAccessLog() (*gateway.AccessLog, func(), error) {
+	var to io.Writer = os.Stdout
+	end := func() {}
+	switch path := r.s.cfg.Gateway.AccessLog; path {
+	case config.Off:
+		return nil, end, nil
+	case config.Stdout:
+	default:
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(r.s.cfg.Home, path)
+		}
+		file, err := openLog(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		to, end = file, func() { _ = file.Close() } // every line was written when it was given
+	}
+	access := gateway.NewAccessLog(to, r.s.log)
+	r.mu.Lock()
+	r.access = access
+	r.mu.Unlock()
+	return access, end, nil
+}
+
+// parts returns what there is of the gateway by now.
+func (r *gatewayRole) parts() (*gateway.Gateway, *distribution.Follower, *gateway.AccessLog) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.gateway, r.follower, r.access
+}
+
+// serve does the work of run.
+func (r *gatewayRole) serve(ctx context.Context) error {
 	if !r.assigned() {
 		gw, err := r.newGateway(nil)
 		if err != nil {
@@ -182,13 +232,22 @@ func (r *gatewayRole) newGateway(id *distribution.Identity) (*gateway.Gateway, e
 	if err != nil {
 		return nil, err
 	}
-	return gateway.New(gateway.Options{
+	_, _, access := r.parts()
+	gw, err := gateway.New(gateway.Options{
+		AccessLog:  access,
 		Transport:  http2.NewClient(http2.ClientOptions{}),
 		KeyManager: keyManager, KeyManagerTransport: http2.NewClient(http2.ClientOptions{RootCAs: ca, Dial: s.dial}),
 		PlainOAuth: s.cfg.Profile == config.Quickstart,
 		Leeway:     s.cfg.Gateway.ClockLeeway, RemoveAuthorization: s.cfg.Gateway.RemoveAuthorization,
 		Probe: probe, Changed: r.changed, Log: s.log, Now: s.now,
 	})
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	r.gateway = gw
+	r.mu.Unlock()
+	return gw, nil
 }
 
 // probe says how the gateway reaches its own listeners. Their certificate is
@@ -277,7 +336,7 @@ func (r *gatewayRole) follow(gw *gateway.Gateway) (*distribution.Follower, error
 	f, err := distribution.NewFollower(distribution.FollowerOptions{
 		GatewayID: id.GatewayID, EnvironmentID: id.EnvironmentID, Version: r.s.version,
 		URL: "wss" + strings.TrimPrefix(address, "https"), TLS: secure, Dial: r.s.dial, Seed: id.Seed, StateKeys: keys,
-		Dir: r.dir, Apply: gw.Apply, Reports: gw.Reports, Log: r.s.log, Now: r.s.now,
+		Dir: r.dir, Apply: gw.Apply, Reports: gw.Reports, Trace: gw.Trace, Log: r.s.log, Now: r.s.now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("follow the control plane: %w", err)

@@ -8,8 +8,6 @@ import (
 	"net/http/pprof"
 	"sync"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -85,16 +83,14 @@ func (h *health) full(extra func() map[string]any) http.HandlerFunc {
 func (s *Server) operations() http.Handler {
 	if !onLoopback(s.cfg.Listen.Operations) {
 		mux := http.NewServeMux()
-		mux.HandleFunc("GET /health", s.health.brief)
-		mux.HandleFunc("GET /ready", s.health.brief)
+		mux.HandleFunc("GET /healthz", s.health.brief)
+		mux.HandleFunc("GET /readyz", s.health.brief)
 		return mux
 	}
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", s.health.full(s.details))
-	mux.HandleFunc("GET /ready", s.health.full(s.details))
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", s.health.full(s.details))
+	mux.HandleFunc("GET /readyz", s.health.full(s.details))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.newMetrics(), promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)

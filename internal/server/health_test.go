@@ -22,7 +22,7 @@ func TestOperationsPort(t *testing.T) {
 		s.cfg.Listen.Operations = address
 		h := s.operations()
 		s.health.degrade("control plane", "it is at 10.1.2.3")
-		for _, path := range []string{"/health", "/ready"} {
+		for _, path := range []string{"/healthz", "/readyz"} {
 			status, body, _ := get(h, path)
 			var full struct {
 				State   string
@@ -47,11 +47,11 @@ func TestOperationsPort(t *testing.T) {
 		}
 		s.health.degrade("control plane", "")
 		s.health.wait("gateway", "APIs are not loaded")
-		if status, body, _ := get(h, "/ready"); status != http.StatusServiceUnavailable || !open && body != "not ready\n" {
+		if status, body, _ := get(h, "/readyz"); status != http.StatusServiceUnavailable || !open && body != "not ready\n" {
 			t.Errorf("%s: not ready = %d %q", address, status, body)
 		}
 		s.health.wait("gateway", "")
-		if status, body, _ := get(h, "/ready"); status != http.StatusOK || !open && body != "ok\n" {
+		if status, body, _ := get(h, "/readyz"); status != http.StatusOK || !open && body != "ok\n" {
 			t.Errorf("%s: ready = %d %q", address, status, body)
 		}
 	}
@@ -70,7 +70,7 @@ func TestManagementPort(t *testing.T) {
 		mux := http.NewServeMux()
 		s.handleRest(mux)
 		s.health.wait("gateway", "a reason")
-		if status, body, _ := get(mux, "/health"); status != 503 || body != "not ready\n" {
+		if status, body, _ := get(mux, "/healthz"); status != 503 || body != "not ready\n" {
 			t.Errorf("%s: health = %d %q", name, status, body)
 		}
 		if status, body, kind := get(mux, "/"); status != 200 || body != c.line || kind != "text/plain; charset=utf-8" {

@@ -193,7 +193,7 @@ func removeFile(name string) error {
 
 // handleRest answers what no role took on the management port.
 func (s *Server) handleRest(mux *http.ServeMux) {
-	mux.HandleFunc("GET /health", s.health.brief)
+	mux.HandleFunc("GET /healthz", s.health.brief)
 	line := "This is a Sluice control plane. Its REST API is below /api, its Key Manager below /oauth2."
 	if s.control == nil {
 		line = "This is a Sluice gateway. Its control plane is " + s.cfg.ControlPlane.URL + "."

@@ -25,7 +25,7 @@ func listenOn(ports []string) string {
 func ready(t *testing.T, port string) {
 	t.Helper()
 	within(t, "the process is ready", func() bool {
-		resp, err := http.Get("http://127.0.0.1:" + port + "/ready")
+		resp, err := http.Get("http://127.0.0.1:" + port + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -53,15 +53,17 @@ environments:
 		body   string
 	}{
 		{management + "/", 200, "This is a Sluice control plane."},
-		{management + "/health", 200, "ok\n"},
+		{management + "/healthz", 200, "ok\n"},
 		{management + "/metrics", 404, ""},
 		{management + "/api/sluice/v1/gateways", 401, ""},
 		{management + "/services/enrolment", 409, "joined already"},
 		{management + "/services/bus", 426, ""},
 		{management + "/oauth2/jwks", 200, `"keys"`},
 		{traffic + "/nothing/1.0", 404, ""},
-		{"http://127.0.0.1:" + ports[2] + "/health", 404, ""},
+		{"http://127.0.0.1:" + ports[2] + "/healthz", 404, ""},
 		{"http://127.0.0.1:" + ports[1] + "/metrics", 200, "go_goroutines"},
+		{"http://127.0.0.1:" + ports[1] + "/metrics", 200, `sluice_control_gateways{environment="All",state="connected"} 1`},
+		{"http://127.0.0.1:" + ports[1] + "/metrics", 200, `sluice_gateway_faults_total{check="api",code="404"} `},
 	} {
 		if a := do(t, c, http.MethodGet, check.url, ""); a.status != check.status || !strings.Contains(a.body, check.body) {
 			t.Errorf("GET %s = %d %.200s, want %d %s", check.url, a.status, a.body, check.status, check.body)
@@ -71,7 +73,7 @@ environments:
 		State   string
 		Gateway map[string]any
 	}
-	if err := json.Unmarshal([]byte(do(t, c, http.MethodGet, "http://127.0.0.1:"+ports[1]+"/health", "").body), &health); err != nil || health.Gateway["joined"] != true || health.Gateway["gateway_id"] == "" {
+	if err := json.Unmarshal([]byte(do(t, c, http.MethodGet, "http://127.0.0.1:"+ports[1]+"/healthz", "").body), &health); err != nil || health.Gateway["joined"] != true || health.Gateway["gateway_id"] == "" {
 		t.Errorf("health = %+v, %v", health, err)
 	}
 	if id, err := distribution.LoadIdentity(s.path("gateway")); err != nil || id.GatewayID != health.Gateway["gateway_id"] {
@@ -95,6 +97,9 @@ environments:
 	if err := stop(); err != nil {
 		t.Errorf("Run = %v", err)
 	}
+	if b, err := os.ReadFile(filepath.Join(s.cfg.Home, "logs", "access.log")); err != nil || !strings.Contains(string(b), `"path":"/nothing/1.0","protocol":"HTTP/`) {
+		t.Errorf("access log: %s, %v", b, err)
+	}
 	_, secret, err := s.CreateToken(t.Context(), "", "test", nil, time.Hour)
 	if err != nil {
 		t.Fatal(err)
@@ -107,6 +112,11 @@ environments:
 	stop = run(t, serverOf(t, s.cfg.Home, yaml))
 	ready(t, ports[1])
 	bearer := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+secret.Reveal()) }
+	refused := do(t, c, http.MethodGet, traffic+"/nothing/2.0", "")
+	trace := do(t, c, http.MethodGet, management+"/api/sluice/v1/traces/"+refused.header.Get("X-Trace-Id"), "", bearer)
+	if trace.status != 200 || !strings.Contains(trace.body, `"step":"api"`) || !strings.Contains(trace.body, `"path":"/nothing/2.0"`) {
+		t.Errorf("trace of a refused call = %d %s", trace.status, trace.body)
+	}
 	var gateways struct {
 		List []struct{ EnvironmentID, State string }
 	}

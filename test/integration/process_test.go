@@ -221,7 +221,7 @@ func ready(t *testing.T, p *process, offset int) {
 			t.Fatalf("%s ended:\n%s", filepath.Base(p.home), p.log)
 		default:
 		}
-		resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/ready", 9763+offset))
+		resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", 9763+offset))
 		if err != nil {
 			return err
 		}

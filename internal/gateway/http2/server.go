@@ -221,7 +221,7 @@ func (h *handler) write(w http.ResponseWriter, r *http.Request, x *policy.Exchan
 	if p.Body == nil || bodiless {
 		return nil
 	}
-	if err := h.copy(w, control, p.Body, p.Length); err != nil {
+	if err := h.copy(w, control, p); err != nil {
 		return err
 	}
 	if p.Trailer != nil {
@@ -230,24 +230,24 @@ func (h *handler) write(w http.ResponseWriter, r *http.Request, x *policy.Exchan
 	return nil
 }
 
-// copy sends a body of a length, -1 for one not known. Each part is sent as soon
+// copy sends the body of p. Each part is sent as soon
 // as it is there; the last one when the handler ends.
-func (h *handler) copy(w io.Writer, control *http.ResponseController, body io.Reader, length int64) error {
+func (h *handler) copy(w io.Writer, control *http.ResponseController, p *policy.Response) error {
 	buffer := h.buffers.Get().(*[]byte)
 	defer h.buffers.Put(buffer)
-	if length < 0 { // its first part may take long
+	if p.Length < 0 { // its first part may take long
 		if err := control.Flush(); err != nil {
 			return fmt.Errorf("write header: %w", err)
 		}
 	}
-	for sent := int64(0); ; {
-		n, err := body.Read(*buffer)
-		if sent += int64(n); n > 0 {
+	for {
+		n, err := p.Body.Read(*buffer)
+		if n > 0 {
 			_ = control.SetWriteDeadline(time.Now().Add(h.progress))
 			if _, err := w.Write((*buffer)[:n]); err != nil {
 				return fmt.Errorf("write body: %w", err)
 			}
-			if sent != length {
+			if p.Sent += int64(n); p.Sent != p.Length {
 				if err := control.Flush(); err != nil {
 					return fmt.Errorf("write body: %w", err)
 				}
