@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
+	"strconv"
 	"time"
 )
 
@@ -32,4 +33,33 @@ func NewSecret() Secret {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return Secret(hex.EncodeToString(b[:]))
+}
+
+// IDTime returns when NewID made an id, to the millisecond, and whether the id is
+// a UUID of version 7 at all.
+func IDTime(id string) (time.Time, bool) {
+	const form = "xxxxxxxx-xxxx-7xxx-yxxx-xxxxxxxxxxxx"
+	if len(id) != len(form) {
+		return time.Time{}, false
+	}
+	for i := range len(form) {
+		c := id[i]
+		digit := '0' <= c && c <= '9' || 'a' <= c && c <= 'f'
+		switch form[i] {
+		case 'x':
+			if !digit {
+				return time.Time{}, false
+			}
+		case 'y':
+			if c != '8' && c != '9' && c != 'a' && c != 'b' {
+				return time.Time{}, false
+			}
+		default:
+			if c != form[i] {
+				return time.Time{}, false
+			}
+		}
+	}
+	ms, err := strconv.ParseInt(id[:8]+id[9:13], 16, 64)
+	return time.UnixMilli(ms).UTC(), err == nil
 }

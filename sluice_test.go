@@ -176,6 +176,18 @@ func TestNewIDSortsByAge(t *testing.T) {
 	}
 }
 
+func TestIDTime(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 678_900_000, time.UTC)
+	if at, ok := sluice.IDTime(sluice.NewID(now)); !ok || !at.Equal(now.Truncate(time.Millisecond)) {
+		t.Errorf("IDTime() = %v, %t, want %v", at, ok, now)
+	}
+	for _, id := range []string{"", "x", "019b7c0a-1234-4abc-8def-0123456789ab", "019b7c0a-1234-7abc-cdef-0123456789ab", "019B7C0A-1234-7abc-8def-0123456789ab", "019b7c0a11234-7abc-8def-0123456789ab", "+19b7c0a-1234-7abc-8def-0123456789ab"} {
+		if at, ok := sluice.IDTime(id); ok {
+			t.Errorf("IDTime(%q) = %v, want none", id, at)
+		}
+	}
+}
+
 func TestKindOf(t *testing.T) {
 	e := sluice.Errorf(sluice.Conflict, "api.exists", "It exists.")
 	if got := sluice.KindOf(fmt.Errorf("store: %w", e)); got != sluice.Conflict {

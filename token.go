@@ -49,23 +49,30 @@ type ManagementClient struct {
 	CreatedAt    time.Time
 }
 
-// Revocation ends tokens before they expire. It is kept until no token it
-// speaks of could still be valid.
-type Revocation struct {
-	ID        string
-	Kind      RevocationKind
-	Subject   string    // token id (jti), consumer key or user name, by Kind
-	Before    time.Time // tokens issued later are not meant; of tokens: zero
-	CreatedAt time.Time
-	ExpiresAt time.Time
+// AuthorizationCode gets its client tokens for the user who logged in on the
+// Key Manager's page. It is stored as a hash and used once, by the client that
+// asked for it; a second use ends what the first gave (RFC 6749 §4.1.2).
+type AuthorizationCode struct {
+	Hash           string // Secret.Hash of the code
+	ClientID       string // consumer key or management client
+	UserID         string
+	PasswordDigest string   // Secret.Hash of the user's PasswordHash at the login
+	RedirectURI    string   // as it was asked for
+	Challenge      string   // of PKCE, S256 (RFC 7636)
+	Scopes         []string // those that were asked for
+	Nonce          string   // for the id_token
+	CreatedAt      time.Time
+	ExpiresAt      time.Time
+	UsedAt         time.Time // zero: not yet
+	AccessTokenID  string    // what its use gave
+	AccessUntil    time.Time // when nobody takes that token any more
+	Family         string    // of the refresh token that its use gave; empty: none
 }
 
-// RevocationKind says what a Revocation's Subject is.
-type RevocationKind string
-
-// Kinds of revocation.
-const (
-	RevokedToken       RevocationKind = "token"
-	RevokedConsumerKey RevocationKind = "consumer_key"
-	RevokedUser        RevocationKind = "user"
-)
+// ApplicationToken names the newest application token of a consumer key; the
+// token itself is not stored.
+type ApplicationToken struct {
+	ConsumerKey string
+	TokenID     string
+	ExpiresAt   time.Time
+}

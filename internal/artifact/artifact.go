@@ -109,11 +109,12 @@ type Tier struct {
 
 // Revocation ends tokens before they expire.
 type Revocation struct {
-	ID        string                `json:"id"`
-	Kind      sluice.RevocationKind `json:"kind"`
-	Subject   string                `json:"subject"`
-	Before    time.Time             `json:"before,omitzero"`
-	ExpiresAt time.Time             `json:"expires_at"`
+	ID           string                `json:"id"`
+	Kind         sluice.RevocationKind `json:"kind"`
+	Subject      string                `json:"subject"`
+	Organization string                `json:"organization,omitempty"` // of a user; empty: of any
+	Before       time.Time             `json:"before,omitzero"`
+	ExpiresAt    time.Time             `json:"expires_at"`
 }
 
 // Tokens is what access tokens are judged by.

@@ -61,6 +61,7 @@ func start(t *testing.T) *platform {
 			{Environment: sluice.Environment{Name: "West", Type: sluice.SandboxEnvironment, Vhosts: []sluice.Vhost{{Host: "west.example.com", HTTPSPort: 443}}}},
 		},
 		Scopes: rest.ScopesOf, Log: log, Now: time.Now,
+		InspectToken: func(sluice.Secret) (t control.SignedToken, ok bool) { return t, false },
 		IssueToken: func(ctx context.Context, key string, scopes []string, ttl time.Duration) (sluice.Secret, time.Duration, []string, error) {
 			return keys.IssueApplicationToken(ctx, key, scopes, ttl)
 		},

@@ -107,6 +107,14 @@ var methods = map[string]method{
 	}},
 	"AccessTokens":      {anyone, func(w *world, ctx context.Context, _ string) error { _, err := w.plane.AccessTokens(ctx); return err }},
 	"DeleteAccessToken": {anyone, func(w *world, ctx context.Context, id string) error { return w.plane.DeleteAccessToken(ctx, id) }},
+	"Revoke": {nil, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.Revoke(ctx, RevocationRequest{Kind: revokeApplication, ID: id})
+		return err
+	}},
+	"Revocation": {viewers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.Revocation(ctx, id, 0)
+		return err
+	}},
 	"RegisterClient": {anyone, func(w *world, ctx context.Context, _ string) error {
 		_, _, err := w.plane.RegisterClient(ctx, "", "", nil)
 		return err

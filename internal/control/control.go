@@ -31,15 +31,16 @@ import (
 
 // Plane is the control plane. It may be used by many goroutines.
 type Plane struct {
-	db        *database.DB
-	bus       *distribution.Bus
-	authority *authority
-	stateKey  ed25519.PrivateKey
-	status    *status
-	logins    *logins
-	o         Options
-	log       *slog.Logger
-	now       func() time.Time
+	db          *database.DB
+	bus         *distribution.Bus
+	authority   *authority
+	stateKey    ed25519.PrivateKey
+	status      *status
+	logins      *logins
+	revocations *revocations
+	o           Options
+	log         *slog.Logger
+	now         func() time.Time
 }
 
 // Options are what a Plane needs.
@@ -72,6 +73,10 @@ type Options struct {
 	// validity and its scopes.
 	IssueToken func(ctx context.Context, consumerKey string, scopes []string, ttl time.Duration) (sluice.Secret, time.Duration, []string, error)
 
+	// InspectToken returns what a token says that the Key Manager signed, expired
+	// or not, and whether it is one.
+	InspectToken func(token sluice.Secret) (SignedToken, bool)
+
 	Log *slog.Logger
 	Now func() time.Time
 }
@@ -97,7 +102,7 @@ type (
 // exist from the first start: the default organization, its tiers, the
 // certificate authority and the key that signs the gateways' state.
 func New(ctx context.Context, o Options) (*Plane, error) {
-	p := &Plane{db: o.DB, o: o, log: o.Log, now: o.Now, status: newStatus(o.Now), logins: newLogins(o.Now)}
+	p := &Plane{db: o.DB, o: o, log: o.Log, now: o.Now, status: newStatus(o.Now), logins: newLogins(o.Now), revocations: newRevocations()}
 	var err error
 	if err = p.db.Update(ctx, p.firstStart); err != nil {
 		return nil, fmt.Errorf("prepare the database: %w", err)
@@ -110,6 +115,9 @@ func New(ctx context.Context, o Options) (*Plane, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the bus: %w", err)
+	}
+	if err := p.db.View(ctx, p.loadRevocations); err != nil {
+		return nil, fmt.Errorf("read open revocations: %w", err)
 	}
 	return p, nil
 }
@@ -183,6 +191,9 @@ func (p *Plane) removeExpired(tx *database.Tx) error {
 		return err
 	}
 	if err := tx.DeleteUnusedArtifacts(); err != nil {
+		return err
+	}
+	if err := tx.DeleteRevocationActs(p.now().Add(-revocationHistory)); err != nil {
 		return err
 	}
 	old, err := tx.ExpiredRevocations(p.now())

@@ -119,6 +119,7 @@ func (p *Plane) RemoveGateway(ctx context.Context, id string) error {
 	}
 	p.bus.Disconnect(id)
 	p.status.forget(id)
+	p.revocations.forget(id)
 	return nil
 }
 

@@ -77,6 +77,7 @@ func newWorldAt(t testing.TB, change ...func(*Options)) *world {
 		ManagementURL: "https://control.example.com:9443", PasswordGrant: true, LegacyLogin: true, RevealSecrets: true,
 		AccessTokenTTL: time.Hour, MaxAccessTokenTTL: 24 * time.Hour,
 		LocalHost: func(string) bool { return true }, Scopes: roleScopes,
+		InspectToken: func(sluice.Secret) (t SignedToken, ok bool) { return t, false },
 		IssueToken: func(_ context.Context, key string, scopes []string, _ time.Duration) (sluice.Secret, time.Duration, []string, error) {
 			return sluice.Secret("token of " + key), time.Hour, scopes, nil
 		},

@@ -370,6 +370,9 @@ func (p *Plane) settle(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
+		if err := p.storeRevocations(ctx); err != nil && ctx.Err() == nil {
+			p.log.Error("what gateways refuse was not stored", "err", err)
+		}
 		var open []sluice.Publication
 		err := p.db.View(ctx, func(tx *database.Tx) (err error) {
 			open, err = tx.UnfinishedPublications()

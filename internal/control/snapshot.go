@@ -137,7 +137,7 @@ func tierItem(t sluice.Tier) *artifact.Tier {
 // of an event is that of the snapshot.
 func revocationItem(r sluice.Revocation) *artifact.Revocation {
 	return &artifact.Revocation{
-		ID: r.ID, Kind: r.Kind, Subject: r.Subject,
+		ID: r.ID, Kind: r.Kind, Subject: r.Subject, Organization: r.Organization,
 		Before: r.Before.UTC().Truncate(time.Microsecond), ExpiresAt: r.ExpiresAt.UTC().Truncate(time.Microsecond),
 	}
 }

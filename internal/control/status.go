@@ -24,6 +24,7 @@ func newStatus(now func() time.Time) *status {
 
 // heard takes a report from the bus.
 func (p *Plane) heard(r sluice.Report) {
+	p.revocations.heard(r)
 	s := p.status
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -36,7 +36,7 @@ func TestStateOnAGateway(t *testing.T) {
 		"not wanted, still served":      {nil, said("old", sluice.Live, ""), 0, GatewayStatus{State: sluice.Pending, Reason: "still served; the gateway has not heard of the removal", Revision: 3, Digest: "old", Since: since, Connected: true}},
 	} {
 		s := newStatus(w.clock.now)
-		p := &Plane{status: s}
+		p := &Plane{status: s, revocations: newRevocations()}
 		p.heard(sluice.Report{GatewayID: "g", Connected: true, HeardAt: w.clock.now().Add(-c.silent), Deployments: c.said})
 		got := s.of(sluice.Gateway{ID: "g"}, "a", c.wanted)
 		c.want.Gateway.ID = "g"

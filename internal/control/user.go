@@ -104,31 +104,6 @@ func (p *Plane) ResetAdministrator(ctx context.Context, password sluice.Secret) 
 	})
 }
 
-// endTokens ends every token that a user has.
-func (p *Plane) endTokens(tx *database.Tx, u *sluice.User) error {
-	tokens, err := tx.AccessTokens(u.ID)
-	if err != nil {
-		return err
-	}
-	for _, t := range tokens {
-		if err := tx.DeleteAccessToken(u.ID, t.ID); err != nil {
-			return err
-		}
-	}
-	r := sluice.Revocation{
-		ID: sluice.NewID(p.now()), Kind: sluice.RevokedUser, Subject: u.Name, Before: p.now(), CreatedAt: p.now(),
-		ExpiresAt: p.now().Add(p.o.MaxAccessTokenTTL + clockLeeway),
-	}
-	if err := tx.AddRevocation(&r); err != nil {
-		return err
-	}
-	return emit(tx, "", sluice.RevocationAdded, r.ID, r)
-}
-
-// clockLeeway is the most by which a gateway may take a token after it expired;
-// a revocation must outlive that.
-const clockLeeway = time.Minute
-
 // Login returns the user with this name and password. An unknown user costs as
 // much time as a known one; after some failures of one name from one address
 // the next tries are refused for a while, never for good.

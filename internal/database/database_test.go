@@ -245,7 +245,9 @@ func TestInterruptedMigration(t *testing.T) {
 	path := newFile(t)
 	fill(t, path)
 	for _, statement := range []string{
-		`delete from schema_versions where version_id >= 2`, `drop table refresh_tokens`, `drop trigger audit_entries_no_update`, `drop trigger audit_entries_no_delete`,
+		`delete from schema_versions where version_id >= 2`, `drop table refresh_tokens`,
+		`alter table revocations drop column organization`, `drop table revocation_acts`, `drop table authorization_codes`, `drop table application_tokens`,
+		`drop trigger audit_entries_no_update`, `drop trigger audit_entries_no_delete`,
 	} {
 		direct(t, "sqlite", path, statement)
 	}

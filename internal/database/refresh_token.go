@@ -48,6 +48,26 @@ func (tx *Tx) DeleteRefreshFamily(family string) error {
 	return err
 }
 
+// DeleteClientTokens deletes the refresh tokens and codes of a client.
+func (tx *Tx) DeleteClientTokens(clientID string) error {
+	if _, err := tx.exec(`delete from authorization_codes where client_id = $1`, clientID); err != nil {
+		return err
+	}
+	_, err := tx.exec(`delete from refresh_tokens where client_id = $1`, clientID)
+	return err
+}
+
+// DeleteUserTokens deletes the access tokens for the management API, the refresh
+// tokens and the codes of a user.
+func (tx *Tx) DeleteUserTokens(userID string) error {
+	for _, table := range []string{"access_tokens", "refresh_tokens", "authorization_codes"} {
+		if _, err := tx.exec(`delete from `+table+` where user_id = $1`, userID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // deleteExpiredRefreshTokens deletes the refresh tokens that have expired at now,
 // but those whose access token has not: it can only be found through them. It
 // also drops the answers that are not repeated any more.

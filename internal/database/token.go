@@ -39,10 +39,13 @@ func (tx *Tx) DeleteAccessTokenByHash(hash string) (found bool, err error) {
 	return n > 0, err
 }
 
-// DeleteExpiredTokens deletes the access tokens and refresh tokens that have
-// expired at now.
+// DeleteExpiredTokens deletes the access tokens, refresh tokens and codes that
+// have expired at now.
 func (tx *Tx) DeleteExpiredTokens(now time.Time) error {
 	if _, err := tx.exec(`delete from access_tokens where expires_at <= $1`, instant(now)); err != nil {
+		return err
+	}
+	if err := tx.deleteExpiredCodes(now); err != nil {
 		return err
 	}
 	return tx.deleteExpiredRefreshTokens(now)
@@ -74,36 +77,4 @@ func (tx *Tx) PutManagementClient(c *sluice.ManagementClient) error {
 		on conflict (id) do update set organization = excluded.organization, user_id = excluded.user_id, name = excluded.name,
 			callback_url = excluded.callback_url, grants = excluded.grants, secret_hashes = excluded.secret_hashes, created_at = excluded.created_at`,
 		managementClientFields(c)...)
-}
-
-const revocationColumns = `id, kind, subject, before, created_at, expires_at`
-
-func revocationFields(r *sluice.Revocation) []any {
-	return []any{&r.ID, &r.Kind, &r.Subject, (*instant)(&r.Before), (*instant)(&r.CreatedAt), (*instant)(&r.ExpiresAt)}
-}
-
-// AddRevocation stores a new revocation.
-func (tx *Tx) AddRevocation(r *sluice.Revocation) error {
-	return tx.add(`insert into revocations (`+revocationColumns+`) values ($1, $2, $3, $4, $5, $6)`, revocationFields(r)...)
-}
-
-// Revocation returns the revocation with the id, also where it has expired.
-func (tx *Tx) Revocation(id string) (sluice.Revocation, error) {
-	return one(tx, "revocation", revocationFields, `select `+revocationColumns+` from revocations where id = $1`, id)
-}
-
-// Revocations returns the revocations that have not expired at now, the oldest
-// first.
-func (tx *Tx) Revocations(now time.Time) ([]sluice.Revocation, error) {
-	return query(tx, revocationFields, `select `+revocationColumns+` from revocations where expires_at > $1 order by created_at, id`, instant(now))
-}
-
-// ExpiredRevocations returns the revocations that have expired at now.
-func (tx *Tx) ExpiredRevocations(now time.Time) ([]sluice.Revocation, error) {
-	return query(tx, revocationFields, `select `+revocationColumns+` from revocations where expires_at <= $1 order by created_at, id`, instant(now))
-}
-
-// DeleteRevocation deletes a revocation.
-func (tx *Tx) DeleteRevocation(id string) error {
-	return tx.change("revocation", `delete from revocations where id = $1`, id)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sluice-api/sluice"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
@@ -28,7 +27,7 @@ func (p *provider) Introspect(ctx context.Context, r *op.Request[op.Introspectio
 func (s *Server) introspect(ctx context.Context, client op.Client, token sluice.Secret) (*oidc.IntrospectionResponse, error) {
 	clientID := client.GetID()
 	if c, ok := s.signer.verify(token.Reveal()); ok {
-		return s.introspectSigned(ctx, clientID, c)
+		return s.introspectSigned(ctx, clientID, organizationOf(client), c)
 	}
 	found, user, err := s.opaqueToken(ctx, clientID, token.Hash())
 	if err == nil && found.ID == "" {
@@ -44,12 +43,11 @@ func (s *Server) introspect(ctx context.Context, client op.Client, token sluice.
 	}, nil
 }
 
-func (s *Server) introspectSigned(ctx context.Context, clientID string, c claims) (*oidc.IntrospectionResponse, error) {
+func (s *Server) introspectSigned(ctx context.Context, clientID, organization string, c claims) (*oidc.IntrospectionResponse, error) {
 	if c.ClientID != clientID || s.now().Unix() >= c.Expires {
 		return &oidc.IntrospectionResponse{}, nil
 	}
-	revocations, err := s.revocations(ctx)
-	if err != nil || slices.ContainsFunc(revocations, c.revokedBy) {
+	if over, err := s.isRevoked(ctx, organization, c); err != nil || over {
 		return &oidc.IntrospectionResponse{}, err
 	}
 	answer := &oidc.IntrospectionResponse{
@@ -78,15 +76,30 @@ func (s *Server) introspectRefresh(ctx context.Context, client op.Client, hash s
 }
 
 // revokedBy reports whether r ends the token with these claims.
-func (c claims) revokedBy(r sluice.Revocation) bool {
-	issuedBefore := !time.Unix(c.IssuedAt, 0).After(r.Before)
+func (c claims) revokedBy(r sluice.Revocation, organization string) bool {
+	issuedBefore := c.issued() <= r.Before.UnixMilli()
 	switch r.Kind {
 	case sluice.RevokedToken:
 		return r.Subject == c.ID
 	case sluice.RevokedConsumerKey:
 		return r.Subject == c.ClientID && issuedBefore
 	case sluice.RevokedUser:
-		return r.Subject == c.Subject && c.Kind == userToken && issuedBefore
+		return r.Subject == c.Subject && c.Kind == userToken && issuedBefore && (r.Organization == "" || r.Organization == organization)
 	}
 	return false
+}
+
+// issued returns when the token was made, in Unix milliseconds: its id has the
+// time.
+func (c claims) issued() int64 {
+	if at, ok := sluice.IDTime(c.ID); ok && at.Unix() == c.IssuedAt {
+		return at.UnixMilli()
+	}
+	return c.IssuedAt * 1000
+}
+
+// isRevoked reports whether the token of a key of the organization was ended.
+func (s *Server) isRevoked(ctx context.Context, organization string, c claims) (bool, error) {
+	revocations, err := s.revocations(ctx)
+	return slices.ContainsFunc(revocations, func(r sluice.Revocation) bool { return c.revokedBy(r, organization) }), err
 }

@@ -152,6 +152,13 @@ func (s *Server) opaqueToken(ctx context.Context, clientID, hash string) (token 
 	return token, user, err
 }
 
+// Inspect returns what an access token says that this Key Manager signed, expired
+// or not, and whether it is one.
+func (s *Server) Inspect(token sluice.Secret) (id, consumerKey string, expires time.Time, ok bool) {
+	c, ok := s.signer.verify(token.Reveal())
+	return c.ID, c.ClientID, time.Unix(c.Expires, 0).UTC(), ok
+}
+
 // revocations returns those in force.
 func (s *Server) revocations(ctx context.Context) (list []sluice.Revocation, err error) {
 	err = s.db.View(ctx, func(tx *database.Tx) error {

@@ -21,16 +21,20 @@ func authenticate(x *Exchange) *Fault {
 	if fault != nil {
 		return fault
 	}
-	if d.revoked(sluice.RevokedToken, t.id, t.issued, x.Start) ||
-		d.revoked(sluice.RevokedConsumerKey, t.client, t.issued, x.Start) ||
-		t.user && d.revoked(sluice.RevokedUser, t.subject, t.issued, x.Start) {
-		return InvalidCredentials
-	}
 	key, known := d.keys.get(t.client)
 	if !known || key.keyType() != t.keyType {
 		return InvalidCredentials
 	}
 	c.Application, _ = d.applications.get(key.applicationID)
+	organization := ""
+	if c.Application != nil {
+		organization = c.Application.Organization
+	}
+	if d.revoked(sluice.RevokedToken, t.id, "", t.issued, x.Start) ||
+		d.revoked(sluice.RevokedConsumerKey, t.client, "", t.issued, x.Start) ||
+		t.user && d.revoked(sluice.RevokedUser, t.subject, organization, t.issued, x.Start) {
+		return InvalidCredentials
+	}
 	c.TokenID, c.ConsumerKey, c.KeyType, c.Scopes = t.id, t.client, t.keyType, t.scopes
 	c.UserToken, c.User = t.user, t.subject
 	if !t.user && c.Application != nil {

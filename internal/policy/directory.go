@@ -75,15 +75,17 @@ func findSubscription(list []*artifact.Subscription, apiID string) (int, bool) {
 }
 
 // revoked reports whether a token of the subject, issued at a time in Unix
-// seconds, was revoked. A revocation that says a fraction of a second ends
-// every token of that second: its order within it is not known.
-func (d *Directory) revoked(kind sluice.RevocationKind, subject string, issued int64, now time.Time) bool {
+// milliseconds, was revoked. A revocation ends every token of its millisecond:
+// the order within it is not known. Of subjects that are named in organizations,
+// organization is the one; a revocation that names none is of any, and where it is
+// not known ("") any is meant.
+func (d *Directory) revoked(kind sluice.RevocationKind, subject, organization string, issued int64, now time.Time) bool {
 	list, _ := d.revokedSubjects.get(subject)
 	for _, r := range list {
-		if r.Kind != kind || !now.Before(r.ExpiresAt.Add(d.leeway)) {
+		if r.Kind != kind || r.Organization != "" && organization != "" && r.Organization != organization || !now.Before(r.ExpiresAt.Add(d.leeway)) {
 			continue
 		}
-		if r.Before.IsZero() || issued <= r.Before.Unix() {
+		if r.Before.IsZero() || issued <= r.Before.UnixMilli() {
 			return true
 		}
 	}

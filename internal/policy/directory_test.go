@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,12 +97,12 @@ func TestDirectoryKeep(t *testing.T) {
 	e.Keep("key/unknown")
 	kept := e.Directory()
 	if _, there := kept.keys.get("ck1"); !there || kept.trust != d.trust || kept.subscription("a1", "api1") == nil ||
-		!kept.revoked(sluice.RevokedToken, "j1", 0, testNow) {
+		!kept.revoked(sluice.RevokedToken, "j1", "", 0, testNow) {
 		t.Error("an item was not kept")
 	}
 	empty := d.Edit(true).Directory()
 	if _, there := empty.keys.get("ck1"); there || empty.trust != nil || empty.subscription("a1", "api1") != nil ||
-		empty.revoked(sluice.RevokedToken, "j1", 0, testNow) {
+		empty.revoked(sluice.RevokedToken, "j1", "", 0, testNow) {
 		t.Error("an empty edit kept something")
 	}
 }
@@ -129,33 +130,40 @@ func TestRevoked(t *testing.T) {
 		&artifact.Revocation{ID: "r1", Kind: sluice.RevokedToken, Subject: "j1", ExpiresAt: testNow.Add(time.Hour)},
 		&artifact.Revocation{ID: "r2", Kind: sluice.RevokedUser, Subject: "alice", Before: testNow, ExpiresAt: testNow.Add(time.Hour)},
 		&artifact.Revocation{ID: "r3", Kind: sluice.RevokedUser, Subject: "alice", Before: testNow.Add(-time.Hour), ExpiresAt: testNow.Add(time.Hour)},
+		&artifact.Revocation{ID: "r5", Kind: sluice.RevokedUser, Subject: "bob", Organization: "o1", Before: testNow, ExpiresAt: testNow.Add(time.Hour)},
 		&artifact.Revocation{ID: "r4", Kind: sluice.RevokedConsumerKey, Subject: "ck1", Before: testNow.Add(500 * time.Millisecond), ExpiresAt: testNow.Add(time.Hour)},
 	)
-	at := testNow.Unix()
+	at := testNow.UnixMilli()
 	for name, tc := range map[string]struct {
 		kind    sluice.RevocationKind
-		subject string
+		subject string // with its organization, where it has one, behind an @
 		issued  int64
 		after   time.Duration
 		want    bool
 	}{
-		"the token":                             {sluice.RevokedToken, "j1", at + 10, 0, true},
-		"another token":                         {sluice.RevokedToken, "j2", at, 0, false},
-		"a user of the token's name":            {sluice.RevokedUser, "j1", at, 0, false},
-		"the token, revocation out of date":     {sluice.RevokedToken, "j1", at, time.Hour + time.Minute, false},
-		"the token, while leeway lets it live":  {sluice.RevokedToken, "j1", at, time.Hour + 59*time.Second, true},
-		"user, issued before":                   {sluice.RevokedUser, "alice", at - 1, 0, true},
-		"user, issued in that second":           {sluice.RevokedUser, "alice", at, 0, true},
-		"user, issued later":                    {sluice.RevokedUser, "alice", at + 1, 0, false},
-		"consumer key, issued in that second":   {sluice.RevokedConsumerKey, "ck1", at, 0, true},
-		"consumer key, issued the second after": {sluice.RevokedConsumerKey, "ck1", at + 1, 0, false},
+		"the token":                                         {sluice.RevokedToken, "j1", at + 10, 0, true},
+		"another token":                                     {sluice.RevokedToken, "j2", at, 0, false},
+		"a user of the token's name":                        {sluice.RevokedUser, "j1", at, 0, false},
+		"the token, revocation out of date":                 {sluice.RevokedToken, "j1", at, time.Hour + time.Minute, false},
+		"the token, while leeway lets it live":              {sluice.RevokedToken, "j1", at, time.Hour + 59*time.Second, true},
+		"user, issued before":                               {sluice.RevokedUser, "alice", at - 1, 0, true},
+		"user, issued in that millisecond":                  {sluice.RevokedUser, "alice", at, 0, true},
+		"user, issued a millisecond later":                  {sluice.RevokedUser, "alice", at + 1, 0, false},
+		"user of the organization":                          {sluice.RevokedUser, "bob@o1", at, 0, true},
+		"user of that name in another organization":         {sluice.RevokedUser, "bob@o2", at, 0, false},
+		"user of that name whose organization is not known": {sluice.RevokedUser, "bob", at, 0, true},
+		"user of any organization":                          {sluice.RevokedUser, "alice@o2", at, 0, true},
+		"consumer key, issued in that second":               {sluice.RevokedConsumerKey, "ck1", at, 0, true},
+		"consumer key, issued in that millisecond":          {sluice.RevokedConsumerKey, "ck1", at + 500, 0, true},
+		"consumer key, issued later in that second":         {sluice.RevokedConsumerKey, "ck1", at + 501, 0, false},
 	} {
-		if got := d.revoked(tc.kind, tc.subject, tc.issued, testNow.Add(tc.after)); got != tc.want {
+		subject, organization, _ := strings.Cut(tc.subject, "@")
+		if got := d.revoked(tc.kind, subject, organization, tc.issued, testNow.Add(tc.after)); got != tc.want {
 			t.Errorf("%s: revoked = %v, want %v", name, got, tc.want)
 		}
 	}
 	d = remove(d, &artifact.Revocation{ID: "r2"})
-	if !d.revoked(sluice.RevokedUser, "alice", at-3600, testNow) || d.revoked(sluice.RevokedUser, "alice", at, testNow) {
+	if !d.revoked(sluice.RevokedUser, "alice", "", at-3600_000, testNow) || d.revoked(sluice.RevokedUser, "alice", "", at, testNow) {
 		t.Error("removing one of two revocations of a user left the wrong one")
 	}
 }

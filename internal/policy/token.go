@@ -50,7 +50,8 @@ type accessToken struct {
 	keyType             sluice.KeyType
 	user                bool // a person stands behind it
 	scopes              []string
-	issued, expires     int64 // Unix seconds
+	issued              int64 // Unix milliseconds
+	expires             int64 // Unix seconds
 	keyUntil            int64 // when the signing key ends, Unix seconds; 0: in use
 }
 
@@ -166,9 +167,10 @@ func (t *Trust) read(c *object, now int64) (*accessToken, error) {
 	a := &accessToken{
 		id: c.text("jti"), subject: c.text("sub"), client: c.text("client_id"),
 		keyType: sluice.KeyType(c.text("keytype")),
-		issued:  c.seconds("iat"), expires: c.seconds("exp"),
+		expires: c.seconds("exp"),
 	}
-	notBefore := a.issued
+	issued := c.seconds("iat")
+	notBefore := issued
 	if c.has("nbf") {
 		notBefore = c.seconds("nbf")
 	}
@@ -182,9 +184,20 @@ func (t *Trust) read(c *object, now int64) (*accessToken, error) {
 		c.has("cnf"), // only for who proves to hold a key, which a bearer does not
 		!a.user && kind != "APPLICATION",
 		a.keyType != sluice.ProductionKey && a.keyType != sluice.SandboxKey,
-		a.expires <= a.issued, a.expires-a.issued > maxLifetime,
-		a.issued > now+t.leeway, notBefore > now+t.leeway:
+		a.expires <= issued, a.expires-issued > maxLifetime,
+		issued > now+t.leeway, notBefore > now+t.leeway:
 		return nil, errToken
 	}
+	a.issued = issuedAt(a.id, issued)
 	return a, nil
+}
+
+// issuedAt returns when a token was issued, in Unix milliseconds: the time in
+// its id, where that is a UUID of version 7 (RFC 9562 §5.7) of the second iat,
+// else that second's start.
+func issuedAt(id string, iat int64) int64 {
+	if at, ok := sluice.IDTime(id); ok && at.Unix() == iat {
+		return at.UnixMilli()
+	}
+	return iat * 1000
 }

@@ -2,8 +2,6 @@ package rest
 
 import (
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/sluice-api/sluice"
 )
@@ -65,14 +63,11 @@ func publicationOf(p *sluice.Publication) publicationDocument {
 const maxWait = 30
 
 func (s *Server) getPublication(w http.ResponseWriter, r *http.Request) error {
-	wait := 0
-	if text := r.URL.Query().Get("wait"); text != "" {
-		var err error
-		if wait, err = strconv.Atoi(text); err != nil || wait < 1 || wait > maxWait {
-			return sluice.Errorf(sluice.Invalid, "parameter.wait", "Waiting takes 1 to %d seconds.", maxWait).At("wait")
-		}
+	wait, err := waitOf(r)
+	if err != nil {
+		return err
 	}
-	p, err := s.plane.Publication(r.Context(), r.PathValue("id"), time.Duration(wait)*time.Second)
+	p, err := s.plane.Publication(r.Context(), r.PathValue("id"), wait)
 	if err != nil {
 		return err
 	}

@@ -171,6 +171,8 @@ func (s *Server) own() []route {
 		{"GET", "/apis/{apiId}/status", "status_view", s.getStatus},
 		{"GET", "/traces/{traceId}", anyone, s.getTrace},
 		{"GET", "/publications/{id}", "status_view", s.getPublication},
+		{"POST", "/revocations", "revoke", s.createRevocation},
+		{"GET", "/revocations/{id}", "status_view", s.getRevocation},
 		{"GET", "/gateways", "gateway_view", s.listGateways},
 		{"GET", "/gateways/{id}", "gateway_view", s.getGateway},
 		{"DELETE", "/gateways/{id}", "gateway_manage", s.deleteGateway},

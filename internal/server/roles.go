@@ -109,6 +109,10 @@ func (s *Server) openPlane(ctx context.Context, c *controlRole) error {
 		IssueToken: func(ctx context.Context, key string, scopes []string, ttl time.Duration) (sluice.Secret, time.Duration, []string, error) {
 			return c.keys.IssueApplicationToken(ctx, key, scopes, ttl) // the Key Manager needs the plane first
 		},
+		InspectToken: func(token sluice.Secret) (t control.SignedToken, ok bool) {
+			t.ID, t.ConsumerKey, t.Expires, ok = c.keys.Inspect(token)
+			return t, ok
+		},
 	})
 	if err != nil {
 		return errors.Join(err, c.db.Close())

@@ -134,7 +134,7 @@ func testManagementClients(t *testing.T, db *database.DB) {
 
 func testRevocations(t *testing.T, db *database.DB) {
 	token := sluice.Revocation{ID: "r1", Kind: sluice.RevokedToken, Subject: "jti", CreatedAt: start(), ExpiresAt: start().Add(time.Hour)}
-	key := sluice.Revocation{ID: "r2", Kind: sluice.RevokedConsumerKey, Subject: "key", Before: start(), CreatedAt: start().Add(time.Second), ExpiresAt: start().Add(2 * time.Hour)}
+	key := sluice.Revocation{ID: "r2", Kind: sluice.RevokedConsumerKey, Subject: "key", Organization: org, Before: start(), CreatedAt: start().Add(time.Second), ExpiresAt: start().Add(2 * time.Hour)}
 	update(t, db, func(tx *database.Tx) error { return errors.Join(tx.AddRevocation(&key), tx.AddRevocation(&token)) })
 	at := func(now time.Time) (valid, expired []sluice.Revocation) {
 		valid = read(t, db, func(tx *database.Tx) ([]sluice.Revocation, error) { return tx.Revocations(now) })
