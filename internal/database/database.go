@@ -22,15 +22,18 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/sluice-api/sluice"
 )
 
 // Options say which database is opened, and how.
 type Options struct {
-	URL string           // file path of the SQLite database, or "postgres://…"
-	Key [32]byte         // seals what must not lie in the database in clear (AES-256-GCM)
-	Log *slog.Logger     // nil: nothing is logged
-	Now func() time.Time // nil: time.Now
+	URL    string           // file path of the SQLite database, or "postgres://…"
+	Key    [32]byte         // seals what must not lie in the database in clear (AES-256-GCM)
+	Shared bool             // other control planes, all with this option, use the database too; PostgreSQL only
+	Log    *slog.Logger     // nil: nothing is logged
+	Now    func() time.Time // nil: time.Now
 }
 
 // DB is an open database. It may be used by many goroutines.
@@ -40,6 +43,9 @@ type DB struct {
 	dialect *dialect
 	name    string // for messages: the file, or the URL without its password
 	release func() error
+	shared  bool            // with other control planes
+	server  *pgx.ConnConfig // nil: SQLite
+	leads   atomic.Bool     // see Leads
 
 	aead      cipher.AEAD
 	keyID     [keyIDSize]byte
@@ -66,11 +72,11 @@ type Tx struct {
 
 // Open opens the database, makes it where there is none, and brings its schema
 // up to date. It refuses what would put data at risk: a file that another
-// process has open, one that is damaged, a schema of a newer version, a database
-// sealed with another key, a PostgreSQL server that does not wait for its disk.
-// The error says which database it is and what to do.
+// process has open and does not share, one that is damaged, a schema of a newer
+// version, a database sealed with another key, a PostgreSQL server that does not
+// wait for its disk. The error says which database it is and what to do.
 func Open(ctx context.Context, o Options) (*DB, error) {
-	db := &DB{now: o.Now, log: o.Log, committed: make(chan struct{}, 1)}
+	db := &DB{now: o.Now, log: o.Log, shared: o.Shared, committed: make(chan struct{}, 1)}
 	if db.now == nil {
 		db.now = time.Now
 	}
@@ -81,7 +87,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err := db.connect(ctx, o.URL); err != nil {
 		return nil, err
 	}
-	if err := db.prepare(ctx); err != nil {
+	if err := db.oneStarts(ctx, db.prepare); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
@@ -134,26 +140,38 @@ func (db *DB) Update(ctx context.Context, f func(tx *Tx) error) error {
 	}
 	defer begun.Rollback() // does nothing once it is committed
 	tx := &Tx{ctx: ctx, sql: begun, db: db}
+	if err := tx.waitForOthers(); err != nil {
+		return err
+	}
 	if err := f(tx); err != nil {
 		return err
 	}
 	if tx.failed != nil {
 		return tx.failed
 	}
+	if err := tx.tellOthers(); err != nil {
+		return err
+	}
 	if err := begun.Commit(); err != nil {
 		return tx.translate("commit", err)
 	}
 	if tx.emitted {
-		select {
-		case db.committed <- struct{}{}:
-		default: // somebody has yet to look; once is enough
-		}
+		db.signal()
 	}
 	return nil
 }
 
-// Committed receives after an Update that emitted events. Its capacity is one:
-// several Updates may be behind one value.
+// signal makes Committed receive.
+func (db *DB) signal() {
+	select {
+	case db.committed <- struct{}{}:
+	default: // somebody has yet to look; once is enough
+	}
+}
+
+// Committed receives after an Update that emitted events, and while Watch runs
+// after one of another control plane too. Its capacity is one: several Updates
+// may be behind one value.
 func (db *DB) Committed() <-chan struct{} { return db.committed }
 
 // Err says why the database takes no changes until the process is started anew:

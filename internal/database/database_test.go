@@ -23,12 +23,12 @@ func TestSQLite(t *testing.T) {
 func TestPostgres(t *testing.T) {
 	server := databasetest.Postgres(t)
 	databasetest.Run(t, func(t testing.TB) *database.DB { return open(t, server.URL(t)) })
-	t.Run("only one control plane", func(t *testing.T) { testPostgresGuard(t, server.URL(t)) })
+	t.Run("F7 only one control plane", func(t *testing.T) { testPostgresGuard(t, server.URL(t)) })
 	t.Run("audit entries are never changed", func(t *testing.T) {
 		url := server.URL(t)
 		testAppendOnly(t, open(t, url), "pgx", url, "truncate audit_entries")
 	})
-	t.Run("newer schema", func(t *testing.T) { testNewerSchema(t, "pgx", server.URL(t)) })
+	t.Run("F5 newer schema", func(t *testing.T) { testNewerSchema(t, "pgx", server.URL(t)) })
 	t.Run("its place is taken", func(t *testing.T) { testPostgresTaken(t, server.URL(t)) })
 	t.Run("a cut connection is made anew", func(t *testing.T) { testPostgresReconnect(t, server.URL(t)) })
 	t.Run("text that cannot be stored", func(t *testing.T) {
@@ -38,6 +38,19 @@ func TestPostgres(t *testing.T) {
 		if sluice.KindOf(err) != sluice.Invalid {
 			t.Errorf("Update error = %v, want Invalid", err)
 		}
+	})
+	t.Run("F7 several control planes", func(t *testing.T) {
+		for name, test := range map[string]func(t *testing.T, url string){
+			"their changes are in one order":      testSharedOrder,
+			"one leads, and another takes over":   testSharedLead,
+			"who does not share is refused":       testSharedRefused,
+			"news are heard again after a cut":    testSharedCut,
+			"they can start at once on no tables": testSharedStart,
+			"what one has made unique is unique":  testSharedUnique,
+		} {
+			t.Run(name, func(t *testing.T) { test(t, server.URL(t)) })
+		}
+		databasetest.Run(t, func(t testing.TB) *database.DB { return openShared(t, server.URL(t)) })
 	})
 	t.Run("refused", func(t *testing.T) { testPostgresRefused(t, server.URL(t)) })
 }
@@ -140,7 +153,7 @@ func TestFileModes(t *testing.T) {
 	}
 }
 
-func TestSecondProcess(t *testing.T) {
+func TestF8SecondProcess(t *testing.T) {
 	path := newFile(t)
 	db := open(t, path)
 	host, _ := os.Hostname()
@@ -162,7 +175,7 @@ func TestWrongKey(t *testing.T) {
 	refused(t, o, path, "another key")
 }
 
-func TestDamagedFile(t *testing.T) {
+func TestF5DamagedFile(t *testing.T) {
 	for name, damage := range map[string]func(b []byte) []byte{
 		"another sort of file": func(b []byte) []byte { return []byte(strings.Repeat("This is no database.\n", 500)) },
 		"header":               func(b []byte) []byte { copy(b, "garbage"); return b },
@@ -201,7 +214,7 @@ func TestDamagedFile(t *testing.T) {
 	}
 }
 
-func TestUnopenable(t *testing.T) {
+func TestF6Unopenable(t *testing.T) {
 	dir := t.TempDir()
 	for name, test := range map[string]struct{ url, want string }{
 		"no name":          {"", "no database is named"},
@@ -221,7 +234,7 @@ func TestUnopenable(t *testing.T) {
 	}
 }
 
-func TestNewerSchema(t *testing.T) { testNewerSchema(t, "sqlite", newFile(t)) }
+func TestF5NewerSchema(t *testing.T) { testNewerSchema(t, "sqlite", newFile(t)) }
 
 func testNewerSchema(t *testing.T, driver, url string) {
 	fill(t, url)

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -42,6 +41,8 @@ func (db *DB) connect(ctx context.Context, address string) error {
 	switch {
 	case hasScheme && (scheme == "postgres" || scheme == "postgresql"):
 		return db.connectPostgres(ctx, address)
+	case db.shared:
+		return errors.New("several control planes share a PostgreSQL database only: name a postgres:// URL")
 	case hasScheme:
 		return fmt.Errorf("database %s://…: only postgres:// and the path of a SQLite file are known", scheme)
 	case address == "":
@@ -161,10 +162,6 @@ func classifySQLite(err error) (kind fault, index string) {
 	return otherFault, ""
 }
 
-// guard is the first key of the advisory lock that a control plane holds; the
-// second is its schema.
-const guard = 0x736c7563 // "sluc"
-
 func postgresDialect() *dialect {
 	return &dialect{
 		goose:  goose.DialectPostgres,
@@ -180,9 +177,10 @@ func postgresDialect() *dialect {
 }
 
 // connectPostgres opens a PostgreSQL database, or one schema of it (search_path
-// in the URL). The one connection that writes holds a session lock, so that a
-// second control plane is refused: changes are made one after another as with
-// SQLite, and events commit in the order of their sequence.
+// in the URL). The one connection that writes holds a session lock: an exclusive
+// one, so that a second control plane is refused and changes are made one after
+// another as with SQLite, or where several share the database a shared one (see
+// shared.go).
 func (db *DB) connectPostgres(ctx context.Context, address string) error {
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
@@ -190,7 +188,10 @@ func (db *DB) connectPostgres(ctx context.Context, address string) error {
 	}
 	host, _ := os.Hostname()
 	config.RuntimeParams["application_name"] = fmt.Sprintf("sluice, process %d on %s", os.Getpid(), host)
-	db.name = fmt.Sprintf("%s on %s", config.Database, config.Host)
+	for name, seconds := range keepAlive {
+		config.RuntimeParams[name] = seconds
+	}
+	db.name, db.server = fmt.Sprintf("%s on %s", config.Database, config.Host), config
 	db.dialect, db.release = postgresDialect(), func() error { return nil }
 
 	db.read = stdlib.OpenDB(*config)
@@ -198,31 +199,10 @@ func (db *DB) connectPostgres(ctx context.Context, address string) error {
 	db.read.SetMaxIdleConns(4)
 	db.write = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(db.holdGuard))
 	db.write.SetMaxOpenConns(1)
-	if err := db.checkServer(ctx); err != nil {
+	if err := db.oneStarts(ctx, db.checkServer); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	return nil
-}
-
-// holdGuard takes the lock of this database's only control plane for as long as
-// the connection lives. It waits ten seconds for one that is just stopping, less
-// where ctx ends earlier.
-func (db *DB) holdGuard(ctx context.Context, conn *pgx.Conn) error {
-	wait := 10 * time.Second
-	if deadline, ok := ctx.Deadline(); ok {
-		wait = max(time.Millisecond, min(wait, time.Until(deadline)/2))
-	}
-	lock := fmt.Sprintf("begin; set local lock_timeout = %d; select pg_advisory_lock(%d, hashtext(current_schema())); commit", wait.Milliseconds(), guard)
-	_, err := conn.PgConn().Exec(ctx, lock).ReadAll()
-	if e, ok := errors.AsType[*pgconn.PgError](err); !ok || e.Code != "55P03" { // lock_not_available
-		return err
-	}
-	holder := "another program"
-	_, _ = conn.PgConn().Exec(ctx, "rollback").ReadAll()
-	_ = conn.QueryRow(ctx, `select a.application_name || coalesce(' at ' || host(a.client_addr), '')
-		from pg_locks l join pg_stat_activity a using (pid)
-		where l.locktype = 'advisory' and l.granted and l.classid::bigint = $1 and l.objid = hashtext(current_schema())::oid`, guard).Scan(&holder)
-	return &heldError{db.name, holder}
 }
 
 // checkServer refuses a server that may lose what it has acknowledged, and makes

@@ -84,7 +84,8 @@ func replaceLog(t *testing.T, db *DB, with string) (restore func()) {
 	}
 }
 
-func TestDiskFull(t *testing.T) {
+// TestF3DiskFull has the disk take nothing more for a while.
+func TestF3DiskFull(t *testing.T) {
 	db := openFile(t)
 	if err := db.Update(t.Context(), putSealed); err != nil {
 		t.Fatal(err)
@@ -106,9 +107,9 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// TestFailedSync has the log's fsync fail: what was written then may be anywhere,
+// TestF4FailedSync has the log's fsync fail: what was written then may be anywhere,
 // so that nothing more is acknowledged, also where the disk seems well again.
-func TestFailedSync(t *testing.T) {
+func TestF4FailedSync(t *testing.T) {
 	db := openFile(t)
 	if err := db.Update(t.Context(), putSealed); err != nil {
 		t.Fatal(err)

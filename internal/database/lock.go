@@ -11,11 +11,11 @@ import (
 )
 
 // heldError says that another process uses the database.
-type heldError struct{ name, holder string }
+type heldError struct{ name, holder, way string }
 
 // Error says who it is, and what to do.
 func (e *heldError) Error() string {
-	return fmt.Sprintf("the database %s is in use by %s; stop that one first", e.name, e.holder)
+	return fmt.Sprintf("the database %s is in use by %s; %s", e.name, e.holder, e.way)
 }
 
 // lockFile makes this process the only one that uses the SQLite file at path. The
@@ -33,7 +33,7 @@ func lockFile(path string) (release func() error, err error) {
 		if who == "" {
 			who = "another process"
 		}
-		return nil, errors.Join(&heldError{path, who}, f.Close())
+		return nil, errors.Join(&heldError{path, who, "stop that one first"}, f.Close())
 	}
 	if err == nil {
 		err = writeHolder(f)
