@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -188,9 +189,7 @@ func (db *DB) connectPostgres(ctx context.Context, address string) error {
 	}
 	host, _ := os.Hostname()
 	config.RuntimeParams["application_name"] = fmt.Sprintf("sluice, process %d on %s", os.Getpid(), host)
-	for name, seconds := range keepAlive {
-		config.RuntimeParams[name] = seconds
-	}
+	maps.Copy(config.RuntimeParams, keepAlive)
 	db.name, db.server = fmt.Sprintf("%s on %s", config.Database, config.Host), config
 	db.dialect, db.release = postgresDialect(), func() error { return nil }
 
