@@ -161,6 +161,16 @@ func (a *API) VersionedContext() string {
 	return a.Context + "/" + a.Version
 }
 
+// DefaultContext returns the path prefix under which the default version is
+// served, "/weather"; "" where the context leaves none without the version.
+func (a *API) DefaultContext() string {
+	c := strings.Replace(a.Context, "/{version}", "", 1)
+	if strings.Contains(c, "{version}") || c == "" {
+		return ""
+	}
+	return c
+}
+
 // Validate reports everything that is wrong with a, each at its field. It
 // brings the Context into its stored form first (leading slash, no final one).
 func (a *API) Validate() error {

@@ -33,6 +33,11 @@ type Tier struct {
 type Limit struct {
 	Requests int           `json:"requests"`
 	Window   time.Duration `json:"window"` // whole seconds
+
+	// Burst is how many of them are allowed in each BurstWindow, of subscription
+	// tiers alone; zero of both is as many as there are.
+	Burst       int           `json:"burst,omitempty"`
+	BurstWindow time.Duration `json:"burst_window,omitempty"` // whole seconds
 }
 
 // DefaultTiers are those that exist from the first start.

@@ -15,6 +15,7 @@ package artifact
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"log/slog"
 	"time"
 
 	"github.com/sluice-api/sluice"
@@ -28,7 +29,9 @@ const (
 	prefixSubscription = "subscription/"
 	prefixTier         = "tier/"
 	prefixRevocation   = "revocation/"
+	prefixAPIKey       = "apikey/"
 	idTokens           = "tokens"
+	idBackendJWT       = "backend-jwt"
 	idEnvironment      = "environment"
 )
 
@@ -72,7 +75,31 @@ type API struct {
 	Sandbox        []sluice.Endpoint      `json:"sandbox,omitempty"`
 	Operations     []sluice.Operation     `json:"operations"`
 	CORS           *sluice.CORS           `json:"cors,omitempty"`
+
+	Schemes            []sluice.Scheme    `json:"schemes,omitempty"`        // how callers authenticate; none: OAuth2 alone
+	TokenHeader        string             `json:"token_header,omitempty"`   // empty: Authorization
+	APIKeyHeader       string             `json:"api_key_header,omitempty"` // empty: sluice.DefaultAPIKeyHeader
+	Tier               string             `json:"tier,omitempty"`           // of all operations together, instead of theirs; empty: theirs
+	Throughput         *sluice.Throughput `json:"throughput,omitempty"`
+	ProductionSecurity *Credentials       `json:"production_security,omitempty"`
+	SandboxSecurity    *Credentials       `json:"sandbox_security,omitempty"`
 }
+
+// Credentials are a name and a password that backends ask for by Basic
+// authentication (RFC 7617). Formatting shows neither.
+type Credentials struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+// String hides the credentials.
+func (Credentials) String() string { return "[redacted]" }
+
+// GoString hides the credentials in %#v.
+func (Credentials) GoString() string { return "[redacted]" }
+
+// LogValue hides the credentials in logs.
+func (Credentials) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // Key is a consumer key, without its secrets.
 type Key struct {
@@ -117,6 +144,34 @@ type Revocation struct {
 	ExpiresAt    time.Time             `json:"expires_at"`
 }
 
+// APIKey lets an application call APIs without a token. One with an APIID opens
+// that API alone, and needs neither application nor subscription.
+type APIKey struct {
+	ID            string         `json:"id"`
+	Hash          string         `json:"hash"` // SHA-256 of the key, hexadecimal
+	ApplicationID string         `json:"application_id,omitempty"`
+	APIID         string         `json:"api_id,omitempty"`
+	Type          sluice.KeyType `json:"type"`
+	Addresses     []string       `json:"addresses,omitempty"` // IP addresses and CIDR networks; none: any
+	Referers      []string       `json:"referers,omitempty"`  // beginnings of the Referer; none: any
+	ExpiresAt     time.Time      `json:"expires_at,omitzero"` // zero: never
+}
+
+// BackendJWT is how gateways tell backends who calls: a JWT that each of them
+// signs with the installation's RSA key. Without the item they tell nothing.
+type BackendJWT struct {
+	Issuer   string `json:"issuer"`
+	Header   string `json:"header"`  // that carries it
+	Dialect  string `json:"dialect"` // before the names of claims, without a final slash
+	OmitUser bool   `json:"omit_user,omitempty"`
+	KeyID    string `json:"key_id"`
+	Key      []byte `json:"key"` // PKCS #8, DER
+}
+
+// Unknown is an item of a kind that only newer gateways know. It is of no use,
+// and no error.
+type Unknown struct{ ID string }
+
 // Tokens is what access tokens are judged by.
 type Tokens struct {
 	Issuer string              `json:"issuer"`
@@ -147,7 +202,16 @@ func (t *Tier) ItemID() string {
 func (r *Revocation) ItemID() string { return prefixRevocation + r.ID }
 
 // ItemID implements Item.
+func (k *APIKey) ItemID() string { return prefixAPIKey + k.ID }
+
+// ItemID implements Item.
 func (*Tokens) ItemID() string { return idTokens }
+
+// ItemID implements Item.
+func (*BackendJWT) ItemID() string { return idBackendJWT }
+
+// ItemID implements Item.
+func (u *Unknown) ItemID() string { return u.ID }
 
 // APIItem returns the item id of the API with the given id.
 func APIItem(id string) string { return prefixAPI + id }

@@ -2,6 +2,10 @@ package artifact
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -41,7 +45,7 @@ func TestCompileGivesAnEnvironmentOnlyItsEndpoints(t *testing.T) {
 			if !c.sandbox {
 				r.API.Sandbox = nil
 			}
-			a, missing := Compile(r, &sluice.Environment{Type: c.env}, "gw.example.com", sluice.Published)
+			a, missing := Compile(r, &sluice.Environment{Type: c.env}, "gw.example.com", &sluice.API{State: sluice.Published})
 			if missing != c.missing || (a == nil) != (c.missing != "") {
 				t.Fatalf("Compile() = %v, %q, want missing %q", a, missing, c.missing)
 			}
@@ -55,11 +59,12 @@ func TestCompileGivesAnEnvironmentOnlyItsEndpoints(t *testing.T) {
 func TestCompileContext(t *testing.T) {
 	r := revision()
 	r.API.Organization, r.API.Default = "acme", true
-	a, _ := Compile(r, &sluice.Environment{Type: sluice.HybridEnvironment}, "h", sluice.Created)
+	in := func(state sluice.Lifecycle) *sluice.API { return &sluice.API{State: state, Default: true} }
+	a, _ := Compile(r, &sluice.Environment{Type: sluice.HybridEnvironment}, "h", in(sluice.Created))
 	if a.DefaultContext != "" {
 		t.Errorf("an API that is not published answers at %s", a.DefaultContext)
 	}
-	published, _ := Compile(r, &sluice.Environment{Type: sluice.HybridEnvironment}, "h", sluice.Published)
+	published, _ := Compile(r, &sluice.Environment{Type: sluice.HybridEnvironment}, "h", in(sluice.Published))
 	a.DefaultContext = published.DefaultContext
 	if a.Context != "/t/acme/weather/1.0" || a.DefaultContext != "/t/acme/weather" {
 		t.Errorf("contexts %s and %s", a.Context, a.DefaultContext)
@@ -67,14 +72,47 @@ func TestCompileContext(t *testing.T) {
 	if a.State != sluice.Published {
 		t.Errorf("state %s: a gateway makes no difference between CREATED and PUBLISHED", a.State)
 	}
-	if a, _ := Compile(r, &sluice.Environment{}, "h", sluice.Blocked); a != nil && a.State != sluice.Blocked {
+	if a, _ := Compile(r, &sluice.Environment{}, "h", in(sluice.Blocked)); a != nil && a.State != sluice.Blocked {
 		t.Errorf("state %s, want BLOCKED", a.State)
+	}
+	other, _ := Compile(r, &sluice.Environment{Type: sluice.HybridEnvironment}, "h", &sluice.API{State: sluice.Published})
+	if other.DefaultContext != "" {
+		t.Errorf("another version is the default one, and this answers at %s", other.DefaultContext)
+	}
+	for context, want := range map[string]string{"/weather/{version}/public": "/t/acme/weather/public", "/{version}": "", "/w{version}": ""} {
+		r.API.Context = context
+		if a, _ := Compile(r, &sluice.Environment{Type: sluice.HybridEnvironment}, "h", in(sluice.Published)); a.DefaultContext != want {
+			t.Errorf("context %s: the default version answers at %q, want %q", context, a.DefaultContext, want)
+		}
+	}
+}
+
+func TestCompileTakesTheEnvironmentsOwnEndpoints(t *testing.T) {
+	r := revision()
+	r.API.Sandbox = nil
+	r.API.Overrides = []sluice.EndpointOverride{
+		{EnvironmentID: "here", Production: []sluice.Endpoint{{URL: "http://p1"}, {URL: "http://p2"}}},
+		{EnvironmentID: "there", Sandbox: []sluice.Endpoint{{URL: "http://s2"}}},
+	}
+	in := func(id string) string {
+		a, missing := Compile(r, &sluice.Environment{ID: id, Type: sluice.HybridEnvironment}, "h", &sluice.API{State: sluice.Published})
+		return fmt.Sprint(a.Production, a.Sandbox, missing)
+	}
+	for id, want := range map[string]string{
+		"here": "[{http://p1} {http://p2}] []", "there": "[{http://p}] [{http://s2}]", "elsewhere": "[{http://p}] []",
+	} {
+		if got := in(id); got != want {
+			t.Errorf("endpoints %s in the environment %s, want %s", got, id, want)
+		}
+	}
+	if a, missing := Compile(r, &sluice.Environment{ID: "there", Type: sluice.SandboxEnvironment}, "h", &sluice.API{State: sluice.Published}); a == nil {
+		t.Errorf("not deployed where the environment has an endpoint of its own: %s", missing)
 	}
 }
 
 func TestCodec(t *testing.T) {
-	a, _ := Compile(revision(), &sluice.Environment{Type: sluice.HybridEnvironment}, "h", sluice.Published)
-	for _, item := range []Item{a, &Key{Key: "k", Type: sluice.SandboxKey}, &Application{ID: "x"}, &Subscription{ID: "s"}, &Tier{Organization: "o", Level: sluice.APITier, Name: "Gold"}, &Revocation{ID: "r"}, &Tokens{Issuer: "i"}, &Environment{Name: "e"}} {
+	a, _ := Compile(revision(), &sluice.Environment{Type: sluice.HybridEnvironment}, "h", &sluice.API{State: sluice.Published})
+	for _, item := range []Item{a, &Key{Key: "k", Type: sluice.SandboxKey}, &Application{ID: "x"}, &Subscription{ID: "s"}, &Tier{Organization: "o", Level: sluice.APITier, Name: "Gold"}, &Revocation{ID: "r"}, &APIKey{ID: "k"}, &BackendJWT{Issuer: "i"}, &Tokens{Issuer: "i"}, &Environment{Name: "e"}} {
 		b, err := Encode(item)
 		if err != nil {
 			t.Fatal(err)
@@ -87,6 +125,45 @@ func TestCodec(t *testing.T) {
 		if err != nil || cmp.Diff(item, got) != "" {
 			t.Errorf("Decode(%s): %v %s", item.ItemID(), err, cmp.Diff(item, got))
 		}
+	}
+}
+
+// TestVersions holds what gateways do with other versions of the encoding than
+// their own. A file of testdata has the bytes of one version, item by item; it
+// is never changed.
+func TestVersions(t *testing.T) {
+	files, err := filepath.Glob("testdata/format-*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no bytes of older versions", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			id, body, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+			item, err := Decode(id, []byte(body))
+			if err != nil {
+				t.Errorf("%s: %v", file, err)
+				continue
+			}
+			var e envelope
+			got, err := json.Marshal(item)
+			if err := errors.Join(err, json.Unmarshal([]byte(body), &e)); err != nil || string(got) != string(e.Item) {
+				t.Errorf("%s: %s is read as %s, want %s (%v)", file, id, got, e.Item, err)
+			}
+		}
+	}
+	newer := fmt.Sprintf(`{"format":1,"minor":%d,"item":{"key":"k","application_id":"a","type":"SANDBOX","colour":"red"}}`, minor+1)
+	if item, err := Decode("key/k", []byte(newer)); err != nil || cmp.Diff(item, &Key{Key: "k", ApplicationID: "a", Type: sluice.SandboxKey}) != "" {
+		t.Errorf("a newer minor: %v, %v", item, err)
+	}
+	if item, err := Decode("thing/1", []byte(newer)); err != nil || cmp.Diff(item, &Unknown{"thing/1"}) != "" {
+		t.Errorf("a kind of a newer minor: %v, %v", item, err)
+	}
+	if text := fmt.Sprintf("%v %+v %#v", Credentials{"u", "p"}, Credentials{"u", "p"}, API{ProductionSecurity: &Credentials{"u", "p"}}.ProductionSecurity); strings.Contains(text, `"p"`) || strings.Contains(text, "p}") {
+		t.Errorf("credentials are shown: %s", text)
 	}
 }
 

@@ -36,7 +36,7 @@ func deploy(tx *database.Tx, a *sluice.API, r *sluice.Revision, e *sluice.Enviro
 	if served {
 		t.Change = "replace"
 	}
-	compiled, missing := artifact.Compile(r, e, d.Vhost, a.State)
+	compiled, missing := artifact.Compile(r, e, d.Vhost, a)
 	if compiled == nil {
 		d.Skipped, d.LiveAt = missing, time.Time{}
 		t.Change, t.State, t.Reason = "skip", sluice.Skipped, missing
@@ -171,7 +171,7 @@ func (p *Plane) environmentStatus(tx *database.Tx, a *sluice.API) ([]Environment
 			if err != nil {
 				return nil, err
 			}
-			s.URLs = urls(&r, a.State, &s)
+			s.URLs = urls(&r, a, &s)
 		}
 		list = append(list, s)
 	}
@@ -199,7 +199,7 @@ func summary(s *EnvironmentStatus) string {
 
 // urls lists the addresses of a revision in an environment, in the order of its
 // transports.
-func urls(r *sluice.Revision, state sluice.Lifecycle, s *EnvironmentStatus) []URL {
+func urls(r *sluice.Revision, a *sluice.API, s *EnvironmentStatus) []URL {
 	v, ok := s.Environment.Vhost(s.Deployment.Vhost)
 	if !ok {
 		return nil
@@ -209,7 +209,7 @@ func urls(r *sluice.Revision, state sluice.Lifecycle, s *EnvironmentStatus) []UR
 		live = live || g.State == sluice.Live
 		stale = stale || g.State == sluice.Stale
 	}
-	compiled, _ := artifact.Compile(r, &s.Environment, s.Deployment.Vhost, state)
+	compiled, _ := artifact.Compile(r, &s.Environment, s.Deployment.Vhost, a)
 	if compiled == nil {
 		return nil
 	}

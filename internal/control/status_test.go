@@ -136,7 +136,7 @@ func TestURLs(t *testing.T) {
 		}
 		s := EnvironmentStatus{Environment: sluice.Environment{Type: sluice.ProductionEnvironment, Vhosts: vhosts}, Deployment: &sluice.Deployment{Vhost: c.vhost}}
 		var got []string
-		for _, u := range urls(&sluice.Revision{API: c.api}, sluice.Published, &s) {
+		for _, u := range urls(&sluice.Revision{API: c.api}, &sluice.API{State: sluice.Published, Default: true}, &s) {
 			got = append(got, u.URL)
 		}
 		if !slices.Equal(got, c.want) {

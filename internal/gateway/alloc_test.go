@@ -68,8 +68,11 @@ func commonCall(t testing.TB) (*Gateway, func(x *policy.Exchange)) {
 		&artifact.API{
 			ID: "weather", Environment: sluice.ProductionEnvironment, Vhost: "gw.example.com", Context: "/weather/1.0", Transports: []string{"https"},
 			State: sluice.Published, Production: []sluice.Endpoint{{URL: "http://backend/base"}},
-			Operations: []sluice.Operation{{Verb: "GET", Target: "/stations/{id}", Auth: sluice.AuthAny, Scopes: []string{"write"}, Tier: "T"}},
+			Schemes: []sluice.Scheme{sluice.OAuth2, sluice.APIKeys}, Throughput: &sluice.Throughput{Production: 1e6},
+			ProductionSecurity: &artifact.Credentials{Username: "u", Password: "p"},
+			Operations:         []sluice.Operation{{Verb: "GET", Target: "/stations/{id}", Auth: sluice.AuthAny, Scopes: []string{"write"}, Tier: "T"}, {Verb: "GET", Target: "/keyed", Auth: sluice.AuthAny, Tier: "T"}},
 		},
+		&artifact.APIKey{ID: "k", Hash: sluice.Secret("secret").Hash(), ApplicationID: "app", Type: sluice.ProductionKey},
 	} {
 		body, err := artifact.Encode(it)
 		if err != nil {
@@ -99,13 +102,17 @@ func TestNoAllocation(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	g, fill := commonCall(t)
+	keyedPath, keyedQuery := []byte("/weather/1.0/keyed"), []byte("a=1&apikey=secret")
 	x, xml := new(policy.Exchange), []byte("text/html,application/xml;q=0.9,*/*;q=0.8")
 	for name, tc := range map[string]struct {
 		change func(x *policy.Exchange)
 		status int
 	}{
-		"passed on":    {func(*policy.Exchange) {}, 200},
-		"no token":     {func(x *policy.Exchange) { x.Request.Fields = x.Request.Fields[:1] }, 401},
+		"passed on": {func(*policy.Exchange) {}, 200},
+		"no token":  {func(x *policy.Exchange) { x.Request.Fields = x.Request.Fields[:1] }, 401},
+		"by API key": {func(x *policy.Exchange) {
+			x.Request.Path, x.Request.Query, x.Request.Fields = keyedPath, keyedQuery, x.Request.Fields[:2]
+		}, 200},
 		"fault in XML": {func(x *policy.Exchange) { x.Request.Fields = x.Request.Fields[:1]; x.Request.Fields[0].Value = xml }, 401},
 		"unknown path": {func(x *policy.Exchange) { x.Request.Path = x.Request.Path[1:] }, 400},
 	} {

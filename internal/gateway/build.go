@@ -33,7 +33,10 @@ func (r *route) resource(rest []byte) *resource {
 	if len(rest) > 0 {
 		rest = rest[1:]
 	}
-	return r.root.find(rest)
+	if res := r.root.find(rest); res != undeclared {
+		return res
+	}
+	return nil
 }
 
 // build makes the route of an API. The error is for the pages: one sentence
@@ -46,6 +49,11 @@ func build(a *artifact.API, digest string) (*route, error) {
 	for _, t := range a.Transports {
 		if t != "http" && t != "https" {
 			return nil, fmt.Errorf("transport %q is not known", t)
+		}
+	}
+	for _, s := range a.Schemes {
+		if s != sluice.OAuth2 && s != sluice.APIKeys {
+			return nil, fmt.Errorf("the security scheme %q is not known", s)
 		}
 	}
 	var err error
@@ -89,10 +97,10 @@ func parseContext(s string) (string, error) {
 // A prototype takes the other one rather than none.
 func (r *route) addEndpoints() error {
 	var err error
-	if r.production, err = parseEndpoints(r.api.Production); err != nil {
+	if r.production, err = parseEndpoints(r.api.Production, r.api.ProductionSecurity); err != nil {
 		return fmt.Errorf("production endpoint: %w", err)
 	}
-	if r.sandbox, err = parseEndpoints(r.api.Sandbox); err != nil {
+	if r.sandbox, err = parseEndpoints(r.api.Sandbox, r.api.SandboxSecurity); err != nil {
 		return fmt.Errorf("sandbox endpoint: %w", err)
 	}
 	first, second := r.production, r.sandbox
@@ -114,13 +122,14 @@ func (r *route) addEndpoints() error {
 	return nil
 }
 
-func parseEndpoints(list []sluice.Endpoint) ([]*Endpoint, error) {
+func parseEndpoints(list []sluice.Endpoint, c *artifact.Credentials) ([]*Endpoint, error) {
 	parsed := make([]*Endpoint, len(list))
 	for i, e := range list {
 		var err error
 		if parsed[i], err = NewEndpoint(e.URL); err != nil {
 			return nil, err
 		}
+		parsed[i].Authorization = basic(c)
 	}
 	return parsed, nil
 }

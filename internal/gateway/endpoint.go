@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net"
 	"net/url"
 	"strings"
 
 	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/artifact"
 	"github.com/sluice-api/sluice/internal/policy"
 )
 
@@ -16,6 +18,8 @@ type Endpoint struct {
 	Address   string // "host:port", to connect to
 	Authority string // value of Host
 	Path      string // canonical, without a final slash; often empty
+
+	Authorization sluice.Secret // value of the field that the backend asks for; empty: none
 }
 
 // NewEndpoint parses an http or https address. The error is one sentence for
@@ -45,6 +49,15 @@ func NewEndpoint(rawURL string) (*Endpoint, error) {
 		e.Path = string(canonical)
 	}
 	return e, nil
+}
+
+// basic returns the value of Authorization for a backend's name and password
+// (RFC 7617); nil: none.
+func basic(c *artifact.Credentials) sluice.Secret {
+	if c == nil {
+		return ""
+	}
+	return sluice.Secret("Basic " + base64.StdEncoding.EncodeToString([]byte(c.Username+":"+c.Password)))
 }
 
 // appendTarget appends the path of a request that goes on to e: its own path

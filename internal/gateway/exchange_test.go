@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -19,6 +20,22 @@ type call10 struct {
 	api        *artifact.API
 	items      []artifact.Item
 	subscribed sluice.SubscriptionState // empty: not
+
+	applicationTier string // empty: Unlimited
+}
+
+// byKey has the call come with an API key instead of a token.
+func (c *call10) byKey(key string, addresses []string) {
+	c.noToken, c.api.Schemes = true, []sluice.Scheme{sluice.OAuth2, sluice.APIKeys}
+	c.request.header = http.Header{"Apikey": {key}}
+	k := apiKey("k1", "good")
+	k.Addresses = addresses
+	c.items = append(c.items, k)
+}
+
+// nothing returns a tier that allows no call.
+func nothing(level sluice.TierLevel, name string) *artifact.Tier {
+	return &artifact.Tier{Organization: "default", Level: level, Name: name, Limit: sluice.Limit{Window: time.Minute}}
 }
 
 // orderedFaults are those that a call can meet, in the order of the contract's
@@ -38,6 +55,8 @@ var orderedFaults = []struct {
 	{"verb", 5, "405", 405, func(c *call10) { c.request.method = "DELETE" }},
 	{"blocked", 6, "700700", 503, func(c *call10) { c.api.State = sluice.Blocked }},
 	{"no token", 7, "900902", 401, func(c *call10) { c.noToken = true }},
+	{"unknown API key", 7, "900901", 401, func(c *call10) { c.byKey("other", nil) }},
+	{"API key from elsewhere", 7, "900908", 403, func(c *call10) { c.byKey("good", []string{"198.51.100.1"}) }},
 	{"token of nobody", 8, "900901", 401, func(c *call10) { c.claims["client_id"] = "nobody" }},
 	{"token expired", 8, "900903", 401, func(c *call10) { c.claims["exp"] = time.Now().Unix() - 5 }},
 	{"token revoked", 8, "900901", 401, func(c *call10) {
@@ -49,10 +68,21 @@ var orderedFaults = []struct {
 	{"subscription blocked", 11, "900907", 401, func(c *call10) { c.subscribed = sluice.SubscriptionBlocked }},
 	{"subscription on hold", 11, "900909", 401, func(c *call10) { c.subscribed = sluice.OnHold }},
 	{"scope", 12, "900910", 403, func(c *call10) { c.claims["scope"] = "other" }},
-	{"limit", 13, "900804", 429, func(c *call10) {
-		c.items = append(c.items, &artifact.Tier{Organization: "default", Level: sluice.SubscriptionTier, Name: "Gold", Limit: sluice.Limit{Window: time.Minute}})
+	{"limit of the API", 13, "900800", 429, func(c *call10) {
+		c.api.Tier = "None"
+		c.items = append(c.items, nothing(sluice.APITier, "None"))
 	}},
-	{"backend", 14, "101503", 502, func(c *call10) { c.api.Production[0].URL = "http://127.0.0.1:1" }},
+	{"burst", 14, "900807", 429, func(c *call10) {
+		t := nothing(sluice.SubscriptionTier, "Gold")
+		t.Limit.BurstWindow = time.Second
+		c.items = append(c.items, t)
+	}},
+	{"limit of the subscription", 14, "900804", 429, func(c *call10) { c.items = append(c.items, nothing(sluice.SubscriptionTier, "Gold")) }},
+	{"limit of the application", 15, "900803", 429, func(c *call10) {
+		c.applicationTier = "None"
+		c.items = append(c.items, nothing(sluice.ApplicationTier, "None"))
+	}},
+	{"backend", 16, "101503", 502, func(c *call10) { c.api.Production[0].URL = "http://127.0.0.1:1" }},
 }
 
 // TestOrderOfChecks checks every pair of faults: the earlier one answers.
@@ -69,6 +99,9 @@ func TestOrderOfChecks(t *testing.T) {
 			cause(c)
 		}
 		items := append([]artifact.Item{environment(c.api.Environment), c.api}, w.callers(c.api.ID)...)
+		if c.applicationTier != "" {
+			c.items = append(c.items, &artifact.Application{ID: "app", Organization: "default", Name: "App", Owner: "olga", Tier: c.applicationTier})
+		}
 		sub := items[len(items)-1].(*artifact.Subscription)
 		if sub.State = c.subscribed; sub.State == "" {
 			items = items[:len(items)-1]

@@ -24,6 +24,54 @@ func newTraceID() (t policy.TraceID) {
 	return t
 }
 
+// traceparent is the field of W3C Trace Context: version 00, trace id, the id of
+// the caller's span, flags.
+const (
+	traceparent       = "traceparent"
+	traceparentLength = 2 + 1 + 32 + 1 + 16 + 1 + 2
+)
+
+// continueTrace takes the trace id over that a client sent, and makes the
+// gateway's own span the parent of the backend's. What is not valid, or there
+// more than once (valid is false), goes no further, nor does its tracestate.
+func continueTrace(x *policy.Exchange, valid bool) {
+	f := &x.Request.Fields
+	v, _ := f.Value(traceparent)
+	valid = valid && len(v) >= traceparentLength && isHex(v[:2]) && string(v[:2]) != "ff" && v[2] == '-' &&
+		(len(v) == traceparentLength || string(v[:2]) != "00" && v[traceparentLength] == '-') &&
+		isHex(v[3:35]) && !allZero(v[3:35]) && v[35] == '-' && isHex(v[36:52]) && !allZero(v[36:52]) && v[52] == '-' && isHex(v[53:55])
+	f.Remove(traceparent)
+	if !valid {
+		f.Remove("tracestate")
+		return
+	}
+	copy(x.TraceID[:], v[3:35])
+	var span [8]byte
+	binary.LittleEndian.PutUint64(span[:], rand.Uint64()|1)
+	parent := append(append(x.Alloc(traceparentLength), "00-"...), v[3:36]...)
+	parent = append(append(hex.AppendEncode(parent, span[:]), '-'), v[53:55]...)
+	*f = append(*f, policy.Field{Name: x.Copy(traceparent), Value: parent})
+}
+
+// isHex reports whether b has digits and the small letters a to f alone.
+func isHex(b []byte) bool {
+	for _, c := range b {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+func allZero(b []byte) bool {
+	for _, c := range b {
+		if c != '0' {
+			return false
+		}
+	}
+	return true
+}
+
 // complete adds what every answer has, whoever made it.
 func complete(x *policy.Exchange) {
 	x.CORS.AddFields(x)

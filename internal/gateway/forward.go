@@ -22,6 +22,7 @@ func (g *Gateway) receive(x *policy.Exchange) (probe bool, _ *policy.Fault) {
 	kept := x.Request.Fields[:0]
 	credentials := 0
 	trailers := false
+	traces := 0
 	for _, f := range x.Request.Fields {
 		var buffer [maxKnownName]byte
 		switch string(lowerName(&buffer, f.Name)) {
@@ -45,6 +46,8 @@ func (g *Gateway) receive(x *policy.Exchange) (probe bool, _ *policy.Fault) {
 			if credentials++; credentials > 1 {
 				return false, policy.BadRequest
 			}
+		case "traceparent":
+			traces++
 		}
 		if policy.HasPrefixFold(f.Name, "x-forwarded-") || bytes.IndexByte(f.Name, '_') >= 0 || named(options, f.Name) {
 			continue
@@ -52,6 +55,9 @@ func (g *Gateway) receive(x *policy.Exchange) (probe bool, _ *policy.Fault) {
 		kept = append(kept, f)
 	}
 	x.Request.Fields = kept
+	if traces > 0 {
+		continueTrace(x, traces == 1)
+	}
 	if trailers {
 		x.AddField(&x.Request.Fields, "TE", "trailers")
 	}
@@ -63,7 +69,7 @@ func (g *Gateway) prepare(x *policy.Exchange, removeAuthorization bool) {
 	kept := x.Request.Fields[:0]
 	for _, f := range x.Request.Fields {
 		switch {
-		case removeAuthorization && policy.EqualFold(f.Name, "authorization"):
+		case removeAuthorization && policy.EqualFold(f.Name, "authorization"), policy.IsCredential(x.API, f.Name):
 			continue
 		case policy.EqualFold(f.Name, "cookie"):
 			if f.Value = withoutOwnCookies(x, f.Value); len(f.Value) == 0 {
@@ -74,6 +80,7 @@ func (g *Gateway) prepare(x *policy.Exchange, removeAuthorization bool) {
 	}
 	fields := &x.Request.Fields
 	*fields = kept
+	policy.HideAPIKey(x)
 	x.Request.Trailer = cleanTrailer(x.Request.Trailer)
 	if a := x.Request.Client.Addr(); a.IsValid() {
 		*fields = append(*fields, policy.Field{Name: x.Copy("X-Forwarded-For"), Value: a.Unmap().WithZone("").AppendTo(x.Alloc(40))})

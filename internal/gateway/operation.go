@@ -58,11 +58,25 @@ type template struct {
 	node    *node
 }
 
-// find returns the resource of a path below n, without its leading slash. A
-// final slash makes a difference only where both forms are declared.
+// undeclared is what a path leads to of which only the other form, with or
+// without a final slash, was declared. It is not found, and no wildcard takes it:
+// a backend that makes no difference would else be reached past the operation
+// that was meant.
+var undeclared = new(resource)
+
+// ends returns the resource of a path that ends at a node.
+func ends(this, other, wildcard *resource) *resource {
+	if this == nil && other != nil {
+		return undeclared
+	}
+	return cmp.Or(this, wildcard)
+}
+
+// find returns the resource of a path below n, without its leading slash. With
+// and without a final slash are two paths.
 func (n *node) find(path []byte) *resource {
 	if len(path) == 0 {
-		return cmp.Or(n.here, n.slash, n.wildcard)
+		return ends(n.here, n.slash, n.wildcard)
 	}
 	segment, rest, more := bytes.Cut(path, []byte{'/'})
 	if next := n.literals[string(segment)]; next != nil {
@@ -83,7 +97,7 @@ func (n *node) find(path []byte) *resource {
 // after goes on behind the segment of n: more says that a slash follows it.
 func (n *node) after(rest []byte, more bool) *resource {
 	if more && len(rest) == 0 {
-		return cmp.Or(n.slash, n.here, n.wildcard)
+		return ends(n.slash, n.here, n.wildcard)
 	}
 	return n.find(rest)
 }

@@ -50,7 +50,11 @@ func (r *route) endpoints(k sluice.KeyType) []*Endpoint {
 // connection can be made. rest is what the request's path has after the
 // context.
 func (g *Gateway) forward(ctx context.Context, x *policy.Exchange, to []*Endpoint, turn *atomic.Uint32, rest []byte) *policy.Fault {
-	g.prepare(x, g.o.RemoveAuthorization)
+	authorization := to[0].Authorization // all of a side have the same
+	g.prepare(x, g.o.RemoveAuthorization || authorization != "")
+	if authorization != "" {
+		x.AddField(&x.Request.Fields, "Authorization", authorization.Reveal())
+	}
 	first := 0
 	if len(to) > 1 {
 		first = int(turn.Add(1) % uint32(len(to)))

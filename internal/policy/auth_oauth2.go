@@ -4,14 +4,10 @@ import (
 	"github.com/sluice-api/sluice"
 )
 
-// authenticate takes the access token from "Authorization: Bearer" and finds
-// out whose it is. A token must be valid, not revoked, and of a consumer key
-// that still exists with the key type the token says.
-func authenticate(x *Exchange) *Fault {
-	token := bearer(x.Request.Fields)
-	if token == nil {
-		return MissingCredentials
-	}
+// authenticateByToken finds out whose access token was sent. A token must be
+// valid, not revoked, and of a consumer key that still exists with the key type
+// the token says.
+func authenticateByToken(x *Exchange, token []byte) *Fault {
 	c, d := &x.Caller, x.Directory
 	c.Token = token
 	if d.trust == nil {
@@ -43,11 +39,14 @@ func authenticate(x *Exchange) *Fault {
 	return nil
 }
 
-// bearer returns the token of the Authorization field (RFC 6750 §2.1), nil
-// where there is none.
-func bearer(f Fields) []byte {
+// bearer returns the token of a field (RFC 6750 §2.1), Authorization where none
+// is named; nil where there is none.
+func bearer(f Fields, header string) []byte {
 	const scheme = "Bearer "
-	v, _ := f.Value("Authorization")
+	if header == "" {
+		header = "Authorization"
+	}
+	v, _ := f.Value(header)
 	if !HasPrefixFold(v, scheme) {
 		return nil
 	}

@@ -18,10 +18,14 @@ type bucketKey struct {
 type bucketKind byte
 
 const (
-	operationBucket bucketKind = iota
+	apiBucket bucketKind = iota
+	operationBucket
+	burstBucket
 	subscriptionBucket
 	applicationBucket
 	clientBucket
+	productionBucket
+	sandboxBucket
 )
 
 // hash is not the same in another process, so that nobody can choose keys that

@@ -17,10 +17,13 @@ import (
 // from start to end. What was called of late is counted through all Directories
 // that were made out of each other.
 type Directory struct {
-	trust           *Trust // nil: not known yet
+	trust           *Trust  // nil: not known yet
+	signer          *signer // nil: backends are not told who calls
 	leeway          time.Duration
 	counts          *counts
-	tiers           map[tierKey]limit                 // those without a limit are left out
+	tiers           map[tierKey]tier                  // those without a limit are left out
+	apiKeys         *shards[*apiKey]                  // by SHA-256 of the key, not encoded
+	apiKeyDigests   *shards[string]                   // the same, by id
 	keys            *shards[consumerKey]              // by consumer key
 	applications    *shards[*artifact.Application]    // by id
 	subscriptions   *shards[*artifact.Subscription]   // by id
@@ -49,6 +52,8 @@ func NewDirectory(leeway time.Duration) *Directory {
 	return &Directory{
 		leeway:          leeway,
 		counts:          new(counts),
+		apiKeys:         new(shards[*apiKey]),
+		apiKeyDigests:   new(shards[string]),
 		keys:            new(shards[consumerKey]),
 		applications:    new(shards[*artifact.Application]),
 		subscriptions:   new(shards[*artifact.Subscription]),
@@ -99,7 +104,9 @@ var (
 	subscriptionPrefix = (&artifact.Subscription{}).ItemID()
 	tierPrefix, _      = splitID((&artifact.Tier{}).ItemID())
 	revocationPrefix   = (&artifact.Revocation{}).ItemID()
+	apiKeyPrefix       = (&artifact.APIKey{}).ItemID()
 	tokensID           = (&artifact.Tokens{}).ItemID()
+	backendJWTID       = (&artifact.BackendJWT{}).ItemID()
 )
 
 // DirectoryEdit is a Directory being made out of another. It belongs to one
@@ -107,9 +114,12 @@ var (
 type DirectoryEdit struct {
 	from            *Directory
 	trust           *Trust
-	tiers           map[tierKey]limit
+	signer          *signer
+	tiers           map[tierKey]tier
 	ownTiers        bool              // tiers were copied and may be changed
 	names           map[string]string // texts that many items share, held once
+	apiKeys         *shardsEdit[*apiKey]
+	apiKeyDigests   *shardsEdit[string]
 	keys            *shardsEdit[consumerKey]
 	applications    *shardsEdit[*artifact.Application]
 	subscriptions   *shardsEdit[*artifact.Subscription]
@@ -128,8 +138,11 @@ func (d *Directory) Edit(empty bool) *DirectoryEdit {
 	return &DirectoryEdit{
 		from:            d,
 		trust:           base.trust,
+		signer:          base.signer,
 		tiers:           base.tiers,
 		names:           make(map[string]string),
+		apiKeys:         editShards(base.apiKeys),
+		apiKeyDigests:   editShards(base.apiKeyDigests),
 		keys:            editShards(base.keys),
 		applications:    editShards(base.applications),
 		subscriptions:   editShards(base.subscriptions),
@@ -143,9 +156,12 @@ func (d *Directory) Edit(empty bool) *DirectoryEdit {
 func (e *DirectoryEdit) Directory() *Directory {
 	return &Directory{
 		trust:           e.trust,
+		signer:          e.signer,
 		leeway:          e.from.leeway,
 		counts:          e.from.counts,
 		tiers:           e.tiers,
+		apiKeys:         e.apiKeys.shards,
+		apiKeyDigests:   e.apiKeyDigests.shards,
 		keys:            e.keys.shards,
 		applications:    e.applications.shards,
 		subscriptions:   e.subscriptions.shards,
@@ -168,11 +184,19 @@ func (e *DirectoryEdit) Put(item artifact.Item) error {
 	case *artifact.Subscription:
 		e.putSubscription(it)
 	case *artifact.Tier:
-		l, err := newLimit(it.Limit)
+		t, err := newTier(it.Limit)
 		if err != nil {
 			return err
 		}
-		e.setTier(tierKey{it.Organization, it.Level, it.Name}, l)
+		e.setTier(tierKey{it.Organization, it.Level, it.Name}, t)
+	case *artifact.APIKey:
+		k, err := newAPIKey(it)
+		if err != nil {
+			return err
+		}
+		e.putAPIKey(k)
+	case *artifact.BackendJWT:
+		return e.putBackendJWT(it)
 	case *artifact.Revocation:
 		e.putRevocation(it)
 	case *artifact.Tokens:
@@ -206,6 +230,13 @@ func (e *DirectoryEdit) Keep(id string) {
 		if r, there := e.from.revocations.get(name); there {
 			e.putRevocation(r)
 		}
+	case apiKeyPrefix:
+		if digest, there := e.from.apiKeyDigests.get(name); there {
+			k, _ := e.from.apiKeys.get(digest)
+			e.putAPIKey(k)
+		}
+	case backendJWTID:
+		e.signer = e.from.signer
 	case tokensID:
 		e.trust = e.from.trust
 	}
@@ -222,9 +253,13 @@ func (e *DirectoryEdit) Remove(id string) {
 	case subscriptionPrefix:
 		e.removeSubscription(name)
 	case tierPrefix:
-		e.setTier(tierKeyOf(name), limit{})
+		e.setTier(tierKeyOf(name), tier{})
 	case revocationPrefix:
 		e.removeRevocation(name)
+	case apiKeyPrefix:
+		e.removeAPIKey(name)
+	case backendJWTID:
+		e.signer = nil
 	case tokensID:
 		e.trust = nil
 	}
@@ -240,22 +275,50 @@ func splitID(id string) (kind, name string) {
 	return id[:i], id[i:]
 }
 
-// setTier gives a tier a limit, or none.
-func (e *DirectoryEdit) setTier(key tierKey, l limit) {
-	if e.tiers[key] == l {
+// setTier gives a tier its limits, or none.
+func (e *DirectoryEdit) setTier(key tierKey, t tier) {
+	if e.tiers[key] == t {
 		return
 	}
 	if !e.ownTiers {
 		e.ownTiers = true
 		if e.tiers = maps.Clone(e.tiers); e.tiers == nil {
-			e.tiers = make(map[tierKey]limit)
+			e.tiers = make(map[tierKey]tier)
 		}
 	}
-	if l == (limit{}) {
+	if t == (tier{}) {
 		delete(e.tiers, key)
 		return
 	}
-	e.tiers[key] = l
+	e.tiers[key] = t
+}
+
+func (e *DirectoryEdit) putAPIKey(k *apiKey) {
+	e.removeAPIKey(k.ID)
+	digest := string(k.digest[:])
+	e.apiKeys.put(digest, k)
+	e.apiKeyDigests.put(k.ID, digest)
+}
+
+func (e *DirectoryEdit) removeAPIKey(id string) {
+	if digest, there := e.apiKeyDigests.get(id); there {
+		e.apiKeys.remove(digest)
+		e.apiKeyDigests.remove(id)
+	}
+}
+
+// putBackendJWT keeps the signer, and with it what it has signed, where the new
+// one says the same.
+func (e *DirectoryEdit) putBackendJWT(b *artifact.BackendJWT) error {
+	s, err := newSigner(b)
+	if err != nil {
+		return err
+	}
+	if e.from.signer != nil && e.from.signer.same(s) {
+		s = e.from.signer
+	}
+	e.signer = s
+	return nil
 }
 
 func (e *DirectoryEdit) putKey(k *artifact.Key) error {

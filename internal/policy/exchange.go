@@ -36,11 +36,12 @@ type Exchange struct {
 
 // Caller is who calls, as far as it is known.
 type Caller struct {
-	Token        []byte // as sent; nil: none
-	TokenID      string // jti
-	User         string // resource owner; the application's owner for an application token
-	UserToken    bool   // a person stands behind the token
-	ConsumerKey  string
+	Token        []byte                 // as sent; nil: none
+	TokenID      string                 // jti
+	User         string                 // resource owner; the application's owner for an application token
+	UserToken    bool                   // a person stands behind the token
+	Test         bool                   // a publisher tries the API out
+	ConsumerKey  string                 // empty for an API key
 	KeyType      sluice.KeyType         // empty for an operation without authentication
 	Scopes       []string               // shared and immutable
 	Application  *artifact.Application  // nil until found

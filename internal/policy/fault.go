@@ -42,6 +42,10 @@ var (
 	AuthenticationFailure = &Fault{Status: 500, Code: "900900", Message: "Unclassified Authentication Failure", Description: "The authentication could not be carried out."}
 	InvalidCredentials    = &Fault{Status: 401, Code: "900901", Message: "Invalid Credentials", Description: "The access token is not valid."}
 	MissingCredentials    = &Fault{Status: 401, Code: "900902", Message: "Missing Credentials", Description: "The request needs an access token: Authorization: Bearer."}
+	InvalidAPIKey         = &Fault{Status: 401, Code: "900901", Message: "Invalid Credentials", Description: "The API key is not valid."}
+	MissingAPIKey         = &Fault{Status: 401, Code: "900902", Message: "Missing Credentials", Description: "The request needs an API key, or an access token where the API takes one."}
+	APIKeyExpired         = &Fault{Status: 401, Code: "900903", Message: "Access Token Expired", Description: "The API key has expired."}
+	APIKeyElsewhere       = &Fault{Status: 403, Code: "900908", Message: "Resource forbidden", Description: "The API key may not be used from this address, or from this page."}
 	TokenExpired          = &Fault{Status: 401, Code: "900903", Message: "Access Token Expired", Description: "The access token has expired."}
 	NeedsUserToken        = &Fault{Status: 401, Code: "900905", Message: "Incorrect Access Token Type", Description: "The resource takes tokens of users, and this is a token of an application."}
 	NeedsApplicationToken = &Fault{Status: 401, Code: "900905", Message: "Incorrect Access Token Type", Description: "The resource takes tokens of applications, and this is a token of a user."}

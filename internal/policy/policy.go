@@ -36,12 +36,13 @@ type Definition struct {
 // row answers.
 var Builtin = [...]Definition{
 	{"blocked", isBlocked, refuseBlocked},
-	{"auth_oauth2", needsToken, authenticate},
+	{"authentication", needsToken, authenticate},
 	{"token_type", needsTokenType, checkTokenType},
 	{"key_type", needsToken, checkKeyType},
 	{"subscription", needsToken, checkSubscription},
 	{"scope", needsScope, checkScope},
 	{"ratelimit", isLimited, checkLimits},
+	{"backend_jwt", always, tellBackend},
 }
 
 // Bind returns the steps of an operation, in their order.

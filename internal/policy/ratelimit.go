@@ -56,11 +56,24 @@ func tierKeyOf(id string) tierKey {
 	return tierKey{organization, sluice.TierLevel(level), name}
 }
 
-// tierLimit returns the limit behind a tier's name; a name that nobody knows has
+// tier is what the calls of a tier count against.
+type tier struct{ limit, burst limit }
+
+func newTier(l sluice.Limit) (t tier, err error) {
+	if t.limit, err = newLimit(l); err != nil {
+		return tier{}, err
+	}
+	if t.burst, err = newLimit(sluice.Limit{Requests: l.Burst, Window: l.BurstWindow}); err != nil {
+		return tier{}, fmt.Errorf("burst: %w", err)
+	}
+	return t, nil
+}
+
+// tier returns the limits behind a tier's name; a name that nobody knows has
 // none.
-func (d *Directory) tierLimit(organization string, level sluice.TierLevel, name string) limit {
+func (d *Directory) tier(organization string, level sluice.TierLevel, name string) tier {
 	if name == "" || name == sluice.Unlimited {
-		return limit{}
+		return tier{}
 	}
 	return d.tiers[tierKey{organization, level, name}]
 }
@@ -81,11 +94,15 @@ type charge struct {
 
 func isLimited(a *artifact.API, _ *sluice.Operation) bool { return a.State != sluice.Prototyped }
 
-// checkLimits counts a call against the tiers of operation, subscription and
-// application, in this order, and refuses it where one allows no more. A call
-// that is refused counts nowhere.
+// maxCharges is the most limits that one call counts against.
+const maxCharges = 5
+
+// checkLimits counts a call against the tier of the API, or else of the
+// operation, the burst and the limit of the subscription, the tier of the
+// application, and what the backend takes, in this order, and refuses it where
+// one allows no more. A call that is refused counts nowhere.
 func checkLimits(x *Exchange) *Fault {
-	var all [3]charge
+	var all [maxCharges]charge
 	now := x.Start.UnixNano()
 	n := charges(x, &all)
 	for i := range n {
@@ -106,7 +123,7 @@ func checkLimits(x *Exchange) *Fault {
 
 // charges fills in the limits that a call counts against, in their order, and
 // returns how many there are.
-func charges(x *Exchange, to *[3]charge) (n int) {
+func charges(x *Exchange, to *[maxCharges]charge) (n int) {
 	d, a, o, c := x.Directory, x.API, x.Operation, &x.Caller
 	add := func(l limit, table *buckets, key bucketKey, f *Fault) {
 		if l.interval > 0 {
@@ -114,19 +131,42 @@ func charges(x *Exchange, to *[3]charge) (n int) {
 			n++
 		}
 	}
-	add(d.tierLimit(a.Organization, sluice.APITier, o.Tier), &d.counts.callers,
-		bucketKey{kind: operationBucket, first: a.ID, second: o.Verb, third: o.Target}, ResourceThrottled)
-	if o.Auth == sluice.AuthNone {
-		add(d.tierLimit(a.Organization, sluice.SubscriptionTier, unauthenticatedTier), &d.counts.strangers,
-			bucketKey{kind: clientBucket, first: a.ID, client: network(x.Request.Client.Addr())}, SubscriptionThrottled)
-		return n
+	if a.Tier != "" {
+		add(d.tier(a.Organization, sluice.APITier, a.Tier).limit, &d.counts.callers, bucketKey{kind: apiBucket, first: a.ID}, APIThrottled)
+	} else {
+		add(d.tier(a.Organization, sluice.APITier, o.Tier).limit, &d.counts.callers,
+			bucketKey{kind: operationBucket, first: a.ID, second: o.Verb, third: o.Target}, ResourceThrottled)
 	}
-	app := c.Application // there, since the subscription was checked
-	add(d.tierLimit(app.Organization, sluice.SubscriptionTier, c.Subscription.Tier), &d.counts.callers,
-		bucketKey{kind: subscriptionBucket, first: app.ID, second: a.ID}, SubscriptionThrottled)
-	add(d.tierLimit(app.Organization, sluice.ApplicationTier, app.Tier), &d.counts.callers,
-		bucketKey{kind: applicationBucket, first: app.ID, second: c.User}, ApplicationThrottled)
+	if o.Auth == sluice.AuthNone {
+		add(d.tier(a.Organization, sluice.SubscriptionTier, unauthenticatedTier).limit, &d.counts.strangers,
+			bucketKey{kind: clientBucket, first: a.ID, client: network(x.Request.Client.Addr())}, SubscriptionThrottled)
+	} else {
+		app := c.Application // there, since the subscription was checked
+		t := d.tier(app.Organization, sluice.SubscriptionTier, c.Subscription.Tier)
+		add(t.burst, &d.counts.callers, bucketKey{kind: burstBucket, first: app.ID, second: a.ID}, BurstThrottled)
+		add(t.limit, &d.counts.callers, bucketKey{kind: subscriptionBucket, first: app.ID, second: a.ID}, SubscriptionThrottled)
+		add(d.tier(app.Organization, sluice.ApplicationTier, app.Tier).limit, &d.counts.callers,
+			bucketKey{kind: applicationBucket, first: app.ID, second: c.User}, ApplicationThrottled)
+	}
+	if a.Throughput != nil {
+		kind, l := throughput(x)
+		add(l, &d.counts.callers, bucketKey{kind: kind, first: a.ID}, BackendLimitReached)
+	}
 	return n
+}
+
+// throughput returns what the backends that a call goes to take. Calls without a
+// key go to production, where the gateway has an endpoint for it.
+func throughput(x *Exchange) (bucketKind, limit) {
+	kind, most := productionBucket, x.API.Throughput.Production
+	if x.Caller.KeyType == sluice.SandboxKey || x.Caller.KeyType == "" && len(x.API.Production) == 0 {
+		kind, most = sandboxBucket, x.API.Throughput.Sandbox
+	}
+	if most <= 0 {
+		return kind, limit{}
+	}
+	l, _ := newLimit(sluice.Limit{Requests: most, Window: time.Second}) // always one that can be counted
+	return kind, l
 }
 
 // network returns what stands for a client's address: of IPv6 the first 64 bits,

@@ -222,34 +222,34 @@ func TestNetwork(t *testing.T) {
 
 // TestTiersInDirectory follows a tier through changes of the state.
 func TestTiersInDirectory(t *testing.T) {
-	tier := func(name string, requests int) *artifact.Tier {
+	named := func(name string, requests int) *artifact.Tier {
 		return &artifact.Tier{Organization: "o", Level: sluice.SubscriptionTier, Name: name, Limit: sluice.Limit{Requests: requests, Window: time.Minute}}
 	}
 	depth := func(d *Directory, name string) string {
-		l := d.tierLimit("o", sluice.SubscriptionTier, name)
+		l := d.tier("o", sluice.SubscriptionTier, name).limit
 		return fmt.Sprint(time.Duration(l.interval))
 	}
-	d := put(t, NewDirectory(0), tier("Gold", 60), tier("a/b", 30), tier(sluice.Unlimited, 1))
+	d := put(t, NewDirectory(0), named("Gold", 60), named("a/b", 30), named(sluice.Unlimited, 1))
 	if gold, odd, unlimited, unknown := depth(d, "Gold"), depth(d, "a/b"), depth(d, sluice.Unlimited), depth(d, "x"); gold != "1s" || odd != "2s" || unlimited != "0s" || unknown != "0s" {
 		t.Errorf("intervals %s, %s, %s, %s", gold, odd, unlimited, unknown)
 	}
-	if l := d.tierLimit("p", sluice.SubscriptionTier, "Gold"); l != (limit{}) {
+	if l := d.tier("p", sluice.SubscriptionTier, "Gold"); l != (tier{}) {
 		t.Errorf("another organization has the limit %+v", l)
 	}
-	changed := put(t, d, tier("Gold", 6))
+	changed := put(t, d, named("Gold", 6))
 	if depth(changed, "Gold") != "10s" || depth(d, "Gold") != "1s" || changed.counts != d.counts {
 		t.Errorf("changed to %s, before %s", depth(changed, "Gold"), depth(d, "Gold"))
 	}
 	e := changed.Edit(true)
-	if err := e.Put(tier("Gold", -1)); err == nil {
+	if err := e.Put(named("Gold", -1)); err == nil {
 		t.Error("a limit of -1 is taken")
 	}
-	e.Keep(tier("Gold", 0).ItemID())
+	e.Keep(named("Gold", 0).ItemID())
 	kept := e.Directory()
 	if depth(kept, "Gold") != "10s" || depth(kept, "a/b") != "0s" || kept.counts != d.counts {
 		t.Errorf("kept %s and %s", depth(kept, "Gold"), depth(kept, "a/b"))
 	}
-	if gone := remove(changed, tier("a/b", 0)); depth(gone, "a/b") != "0s" || depth(gone, "Gold") != "10s" {
+	if gone := remove(changed, named("a/b", 0)); depth(gone, "a/b") != "0s" || depth(gone, "Gold") != "10s" {
 		t.Errorf("removed: %s, %s", depth(gone, "a/b"), depth(gone, "Gold"))
 	}
 }

@@ -162,8 +162,6 @@ func fill(x *policy.Exchange, r *http.Request, body *requestBody, secure bool) *
 	switch {
 	case r.Method == http.MethodConnect, upgrades(r):
 		return policy.NotImplemented
-	case len(r.TransferEncoding) > 0 && len(r.Header["Content-Length"]) > 0:
-		return policy.BadRequest
 	}
 	for _, host := range r.Header["Host"] { // HTTP/2, beside :authority
 		if host != r.Host {
