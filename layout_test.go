@@ -56,7 +56,7 @@ var onlyIn = map[string]string{
 	"golang.org/x/crypto":       "control",
 	"go.yaml.in/yaml":           "config config/wso2 control rest",
 	"github.com/klauspost":      "distribution",
-	"golang.org/x/text/unicode": "config config/wso2",
+	"golang.org/x/text/unicode": "config config/wso2 control",
 }
 
 // notIn is what some packages do without.

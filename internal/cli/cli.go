@@ -30,15 +30,16 @@ import (
 
 // commands is the command line.
 type commands struct {
-	Serve      serveCommand      `cmd:"" default:"withargs" help:"Run the process that the home's configuration describes."`
-	Quickstart quickstartCommand `cmd:"" help:"Show everything: three processes, one API published to two gateways, and real calls through both."`
-	Init       initCommand       `cmd:"" help:"Make a home folder with a configuration to edit."`
-	Config     configCommand     `cmd:"" help:"Check or show a home's configuration without starting it."`
-	Gateway    gatewayCommand    `cmd:"" help:"Let this home's gateway join an environment."`
-	Token      tokenCommand      `cmd:"" help:"Make an access token for the management API, on a stopped control plane."`
-	Admin      adminCommand      `cmd:"" help:"Help an administrator who lost the password."`
-	Sample     sampleCommand     `cmd:"" hidden:"" name:"sample-backend" help:"Serve the sample API's backend."`
-	Version    versionCommand    `cmd:"" help:"Print the version."`
+	Serve       serveCommand       `cmd:"" default:"withargs" help:"Run the process that the home's configuration describes."`
+	Quickstart  quickstartCommand  `cmd:"" help:"Show everything: three processes, one API published to two gateways, and real calls through both."`
+	Init        initCommand        `cmd:"" help:"Make a home folder with a configuration to edit."`
+	Config      configCommand      `cmd:"" help:"Check or show a home's configuration without starting it."`
+	Gateway     gatewayCommand     `cmd:"" help:"Let this home's gateway join an environment."`
+	Environment environmentCommand `cmd:"" help:"Add, list or remove gateway environments of a running control plane."`
+	Token       tokenCommand       `cmd:"" help:"Make an access token for the management API, on a stopped control plane."`
+	Admin       adminCommand       `cmd:"" help:"Help an administrator who lost the password."`
+	Sample      sampleCommand      `cmd:"" hidden:"" name:"sample-backend" help:"Serve the sample API's backend."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 
 // environment is what commands get.

@@ -10,17 +10,21 @@ import (
 
 // Environment is a gateway environment.
 type Environment struct {
-	ID       string  `json:"id"`
-	Name     string  `json:"name"`
-	Type     string  `json:"type"`
-	ReadOnly bool    `json:"isReadOnly"` // fixed by the configuration
-	Console  bool    `json:"showInApiConsole"`
-	Vhosts   []Vhost `json:"vhosts"`
+	ID           string   `json:"id,omitempty"`
+	Name         string   `json:"name"`
+	Description  string   `json:"description,omitempty"`
+	Type         string   `json:"type"`
+	ReadOnly     bool     `json:"isReadOnly,omitempty"` // fixed by the configuration
+	Console      bool     `json:"showInApiConsole"`
+	Vhosts       []Vhost  `json:"vhosts"`
+	Origin       string   `json:"origin,omitempty"`       // "configuration", "administrator", "not in the configuration"
+	DeployedAPIs []string `json:"deployedAPIs,omitempty"` // where it is not in the configuration any more
 }
 
 // Vhost is a public address of an environment; a port 0 is not offered.
 type Vhost struct {
 	Host      string `json:"host"`
+	Context   string `json:"httpContext,omitempty"`
 	HTTPPort  int    `json:"httpPort"`
 	HTTPSPort int    `json:"httpsPort"`
 }
@@ -30,6 +34,20 @@ func (c *Client) Environments(ctx context.Context) ([]Environment, error) {
 	var out listed[Environment]
 	err := c.get(ctx, admin+"/environments", nil, &out)
 	return out.List, err
+}
+
+// CreateEnvironment adds an environment: its name, type, description, vhosts and
+// whether the API Console offers it.
+func (c *Client) CreateEnvironment(ctx context.Context, e Environment) (Environment, error) {
+	var out Environment
+	err := c.post(ctx, admin+"/environments", nil, e, &out)
+	return out, err
+}
+
+// DeleteEnvironment deletes an environment to which nothing is deployed, and cuts
+// off its gateways.
+func (c *Client) DeleteEnvironment(ctx context.Context, id string) error {
+	return c.delete(ctx, at(admin+"/environments", id))
 }
 
 // Gateway is a running node of an environment.

@@ -63,11 +63,22 @@ var methods = map[string]method{
 		_, err := w.plane.Publication(ctx, id, 0)
 		return err
 	}},
-	"Trace":         {anyone, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Trace(ctx, id); return err }},
-	"Environments":  {anyone, func(w *world, ctx context.Context, _ string) error { _, err := w.plane.Environments(ctx); return err }},
-	"Gateways":      {operators, func(w *world, ctx context.Context, _ string) error { _, err := w.plane.Gateways(ctx, ""); return err }},
-	"Gateway":       {operators, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Gateway(ctx, id); return err }},
-	"RemoveGateway": {nil, func(w *world, ctx context.Context, id string) error { return w.plane.RemoveGateway(ctx, id) }},
+	"Trace":        {anyone, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Trace(ctx, id); return err }},
+	"Environments": {anyone, func(w *world, ctx context.Context, _ string) error { _, err := w.plane.Environments(ctx); return err }},
+	"EnvironmentAPIs": {operators, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.EnvironmentAPIs(ctx, id)
+		return err
+	}},
+	"CreateEnvironment": {nil, func(w *world, ctx context.Context, _ string) error {
+		return w.plane.CreateEnvironment(ctx, &sluice.Environment{})
+	}},
+	"UpdateEnvironment": {nil, func(w *world, ctx context.Context, id string) error {
+		return w.plane.UpdateEnvironment(ctx, &sluice.Environment{ID: id}, 0)
+	}},
+	"DeleteEnvironment": {nil, func(w *world, ctx context.Context, id string) error { return w.plane.DeleteEnvironment(ctx, id, 0) }},
+	"Gateways":          {operators, func(w *world, ctx context.Context, _ string) error { _, err := w.plane.Gateways(ctx, ""); return err }},
+	"Gateway":           {operators, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Gateway(ctx, id); return err }},
+	"RemoveGateway":     {nil, func(w *world, ctx context.Context, id string) error { return w.plane.RemoveGateway(ctx, id) }},
 	"CreateEnrolmentToken": {nil, func(w *world, ctx context.Context, id string) error {
 		_, _, _, err := w.plane.CreateEnrolmentToken(ctx, id, "", 0)
 		return err
@@ -198,7 +209,10 @@ func TestOtherOrganizationsSeeNothing(t *testing.T) {
 			t.Errorf("%s for another organization's administrator: %v, want not found", name, err)
 		}
 	}
-	for name, id := range map[string]string{"Gateways": "", "Gateway": gateway, "RemoveGateway": gateway, "CreateEnrolmentToken": w.environment(production).ID} {
+	for name, id := range map[string]string{
+		"Gateways": "", "Gateway": gateway, "RemoveGateway": gateway, "EnvironmentAPIs": w.environment(production).ID,
+		"CreateEnvironment": "", "UpdateEnvironment": w.environment(production).ID, "DeleteEnvironment": w.environment(production).ID, "CreateEnrolmentToken": w.environment(production).ID,
+	} {
 		if err := methods[name].call(w, stranger, id); err == nil || sluice.KindOf(err) != sluice.Forbidden {
 			t.Errorf("%s of another organization's administrator: %v, want forbidden", name, err)
 		}

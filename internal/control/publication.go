@@ -46,6 +46,9 @@ func (p *Plane) Deploy(ctx context.Context, apiID, revisionID string, targets []
 		if err != nil {
 			return err
 		}
+		if err := permitted(actor, environments); err != nil {
+			return err
+		}
 		for i := range environments {
 			vhost, _ := environments[i].Vhost(targets[i].Vhost)
 			t, err := deploy(tx, &a, &r, &environments[i], sluice.Deployment{Vhost: vhost.Host, Store: targets[i].Store, DeployedAt: p.now()})
@@ -85,6 +88,16 @@ func resolve(tx *database.Tx, targets []DeployTarget) ([]sluice.Environment, err
 		list = append(list, e)
 	}
 	return list, problems.Err()
+}
+
+// permitted refuses an actor whom the permissions of an environment exclude.
+func permitted(actor sluice.Actor, environments []sluice.Environment) error {
+	for _, e := range environments {
+		if !e.Permissions.Allow(actor.Roles) {
+			return sluice.Errorf(sluice.Forbidden, "environment.permission", "Your roles do not allow to deploy to the environment %q.", e.Name)
+		}
+	}
+	return nil
 }
 
 // Undeploy takes a revision, by id or by number, off the named environments, or

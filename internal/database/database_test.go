@@ -260,6 +260,9 @@ func TestInterruptedMigration(t *testing.T) {
 	for _, statement := range []string{
 		`delete from schema_versions where version_id >= 2`, `drop table refresh_tokens`,
 		`alter table revocations drop column organization`, `drop table revocation_acts`, `drop table authorization_codes`, `drop table application_tokens`,
+		`alter table environments drop column dropped`, `alter table environments drop column display_name`,
+		`alter table environments drop column provider`, `alter table environments drop column properties`,
+		`alter table environments drop column permissions`,
 		`drop trigger audit_entries_no_update`, `drop trigger audit_entries_no_delete`,
 	} {
 		direct(t, "sqlite", path, statement)

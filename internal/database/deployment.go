@@ -28,7 +28,7 @@ func (tx *Tx) DeleteDeployment(apiID, environmentID string) error {
 // Deployments returns the deployments of an API, in the order of environments.
 func (tx *Tx) Deployments(apiID string) ([]sluice.Deployment, error) {
 	return query(tx, deploymentFields, `select `+deploymentColumns+` from deployments d
-		join environments e on e.id = d.environment_id where api_id = $1 order by e.position, e.created_at, e.id`, apiID)
+		join environments e on e.id = d.environment_id where api_id = $1 order by e.configured desc, e.position, e.created_at, e.id`, apiID)
 }
 
 // EnvironmentDeployments returns the deployments to an environment by API id.

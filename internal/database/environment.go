@@ -2,12 +2,14 @@ package database
 
 import "github.com/sluice-api/sluice"
 
-const environmentColumns = `id, name, type, description, vhosts, console, position, configured, epoch, created_at, generation, row_version`
+const environmentColumns = `id, name, type, description, vhosts, console, position, configured, epoch, created_at,
+	dropped, display_name, provider, properties, permissions, generation, row_version`
 
 func environmentFields(e *sluice.Environment) []any {
 	return []any{
 		&e.ID, &e.Name, &e.Type, &e.Description, asJSON(&e.Vhosts), &e.Console, &e.Position, &e.Configured, &e.Epoch,
-		(*instant)(&e.CreatedAt), &e.Generation, &e.RowVersion,
+		(*instant)(&e.CreatedAt), &e.Dropped, &e.DisplayName, &e.Provider, asJSON(&e.Properties), asJSON(&e.Permissions),
+		&e.Generation, &e.RowVersion,
 	}
 }
 
@@ -15,7 +17,7 @@ func environmentFields(e *sluice.Environment) []any {
 // "environment.taken" where one has the name, without regard to case.
 func (tx *Tx) AddEnvironment(e *sluice.Environment) error {
 	e.RowVersion = 1
-	return tx.add(`insert into environments (`+environmentColumns+`, name_key) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+	return tx.add(`insert into environments (`+environmentColumns+`, name_key) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
 		append(environmentFields(e), fold(e.Name))...)
 }
 
@@ -25,9 +27,10 @@ func (tx *Tx) AddEnvironment(e *sluice.Environment) error {
 func (tx *Tx) PutEnvironment(e *sluice.Environment) error {
 	err := tx.put(func() error { _, err := tx.Environment(e.ID); return err },
 		`update environments set name = $2, type = $3, description = $4, vhosts = $5, console = $6, position = $7, configured = $8,
-			epoch = $9, created_at = $10, name_key = $11, row_version = row_version + 1
-		where id = $1 and row_version = $12`,
-		append(environmentFields(e)[:10], fold(e.Name), e.RowVersion)...)
+			epoch = $9, created_at = $10, dropped = $11, display_name = $12, provider = $13, properties = $14, permissions = $15,
+			name_key = $16, row_version = row_version + 1
+		where id = $1 and row_version = $17`,
+		append(environmentFields(e)[:15], fold(e.Name), e.RowVersion)...)
 	if err == nil {
 		e.RowVersion++
 	}
@@ -44,9 +47,10 @@ func (tx *Tx) EnvironmentByName(name string) (sluice.Environment, error) {
 	return one(tx, "environment", environmentFields, `select `+environmentColumns+` from environments where name_key = $1`, fold(name))
 }
 
-// Environments returns all environments by position and age.
+// Environments returns all environments: the configured ones by position, then
+// the others by position and age.
 func (tx *Tx) Environments() ([]sluice.Environment, error) {
-	return query(tx, environmentFields, `select `+environmentColumns+` from environments order by position, created_at, id`)
+	return query(tx, environmentFields, `select `+environmentColumns+` from environments order by configured desc, position, created_at, id`)
 }
 
 // DeleteEnvironment deletes an environment with its gateways, enrolment tokens

@@ -242,7 +242,7 @@ func TestAdminStory(t *testing.T) {
 		t.Fatalf("environments = %+v", environments)
 	}
 	first := environments.List[0]
-	if first.Name != "Production Gateway" || first.Type != "production" || !first.ReadOnly || !first.Console || first.Vhosts[0] != (vhostDocument{"localhost", "", 8281, 8244}) {
+	if first.Name != "Production Gateway" || first.Type != "production" || !first.ReadOnly || !*first.Console || first.Vhosts[0] != (vhostDocument{"localhost", "", 8281, 8244}) {
 		t.Errorf("first environment = %+v", first)
 	}
 	gateways := "GET /api/am/admin/v4/environments/" + first.ID + "/gateways"

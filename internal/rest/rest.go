@@ -150,6 +150,9 @@ func (s *Server) store() []route {
 func (s *Server) admin() []route {
 	return []route{
 		{"GET", "/environments", "admin environment_read", s.listEnvironments},
+		{"POST", "/environments", "admin environment_manage", s.createEnvironment},
+		{"PUT", "/environments/{environmentId}", "admin environment_manage", s.updateEnvironment},
+		{"DELETE", "/environments/{environmentId}", "admin environment_manage", s.deleteEnvironment},
 		{"GET", "/environments/{environmentId}/gateways", "admin environment_read", s.listEnvironmentGateways},
 	}
 }

@@ -50,7 +50,6 @@ func TestRequests(t *testing.T) {
 		"older: environments":                {call: "GET /api/am/publisher/v4/environments", status: 404, code: "path.moved", words: adminBase + "/environments"},
 		"older: tiers":                       {call: "GET /api/am/devportal/v3/tiers/api", status: 404, code: "path.moved", words: "throttling-policies"},
 		"older: keys":                        {call: "POST /api/am/devportal/v3/applications/generate-keys", status: 404, code: "path.moved", words: "{applicationId}"},
-		"environments cannot be made yet":    {call: "POST /api/am/admin/v4/environments", status: 501, code: "operation.unsupported"},
 		"dot segments":                       {call: "GET /api/am/publisher/v4/../v4/apis", status: 400, code: "path"},
 		"encoded dot segments":               {call: "GET /api/am/publisher/v4/%2e%2e/v4/apis", status: 400, code: "path"},
 		"empty segments":                     {call: "GET /api/am/publisher/v4//apis", status: 400, code: "path"},

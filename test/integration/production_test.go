@@ -48,6 +48,7 @@ func TestProductionHome(t *testing.T) {
 	if err != nil || len(environments) != 1 {
 		t.Errorf("environments %+v, %v", environments, err)
 	}
+	environmentCommands(t, pack, home, strings.TrimSpace(out))
 	if _, err := os.Stat(filepath.Join(home, "admin-password")); !os.IsNotExist(err) {
 		t.Errorf("the password's file is still there: %v", err)
 	}
@@ -57,5 +58,28 @@ func TestProductionHome(t *testing.T) {
 	}
 	if a := call.form(t, "https://127.0.0.1:8243/token", "x", "y", grant); a.status != http.StatusUnauthorized || a.text("error") != "invalid_client" {
 		t.Errorf("POST /token of an unknown client = %d %s", a.status, a.body)
+	}
+}
+
+// environmentCommands adds, lists and removes an environment from the command
+// line while the control plane runs.
+func environmentCommands(t *testing.T, pack, home, token string) {
+	t.Helper()
+	t.Setenv("SLUICE_TOKEN", token)
+	for _, step := range []struct {
+		args []string
+		want string
+		code int
+	}{
+		{[]string{"add", "North", "--type", "sandbox", "--host", "north.example.com"}, "sluice gateway join --control https://", 0},
+		{[]string{"add", " NORTH", "--host", "north.example.com"}, "environment names must be unique", 1},
+		{[]string{"list"}, "https://north.example.com:8243", 0},
+		{[]string{"remove", "South"}, `there is no environment "South"; there are: `, 1},
+		{[]string{"remove", "north"}, "Removed the environment North.", 0},
+	} {
+		out, code := run(t, pack, append(append([]string{"environment"}, step.args...), "--home", home)...)
+		if code != step.code || !strings.Contains(out, step.want) {
+			t.Errorf("sluice environment %q = %d %s\nwant %d and %q", step.args, code, out, step.code, step.want)
+		}
 	}
 }

@@ -35,9 +35,13 @@ func testEnvironments(t *testing.T, db *database.DB) {
 	refused(t, db, sluice.Conflict, "environment.taken", addEnvironment("e4", "ärger"))
 
 	sandbox.Name, sandbox.Type, sandbox.Epoch, sandbox.Generation = "Test", sluice.SandboxEnvironment, 2, 99
+	sandbox.Configured, sandbox.Dropped, sandbox.DisplayName, sandbox.Provider = false, true, "For tries", "somebody"
+	sandbox.Properties = []sluice.Property{{Name: "region", Value: "north"}}
+	sandbox.Permissions = sluice.EnvironmentPermissions{Type: sluice.DenyRoles, Roles: []string{"guests"}}
 	update(t, db, func(tx *database.Tx) error { return tx.PutEnvironment(sandbox) })
 	sandbox.Generation = 0 // only Emit changes it
 	same(t, "Environment after Put", read(t, db, func(tx *database.Tx) (sluice.Environment, error) { return tx.Environment("e2") }), *sandbox)
+	same(t, "Environments, the configured ones first", read(t, db, (*database.Tx).Environments), []sluice.Environment{*production, *later, *sandbox})
 	sandbox.Name = "PRODUCTION GATEWAY"
 	refused(t, db, sluice.Conflict, "environment.taken", func(tx *database.Tx) error { return tx.PutEnvironment(sandbox) })
 
