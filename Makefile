@@ -1,8 +1,10 @@
 # Everything by hand and on CI. `make test` is what a change must pass.
 export GOFLAGS = -trimpath -buildvcs=auto
+export CGO_ENABLED = 0
 GO      ?= go
 TOOL     = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
+PLATFORMS ?= linux/amd64 linux/arm64
 PACKAGES = $$($(GO) list ./... )
 RACE     = $$($(GO) list ./... | grep -v /test/)
 
@@ -34,7 +36,7 @@ units: build
 	$(GO) test -short $(PACKAGES)
 
 race:
-	$(GO) test -race -short $(RACE)
+	CGO_ENABLED=1 $(GO) test -race -short $(RACE)
 
 fuzz:
 	@scripts/fuzz.sh $(FUZZTIME)
@@ -43,7 +45,7 @@ quickstart: build
 	bin/sluice quickstart
 
 dist: build
-	@scripts/dist.sh
+	@scripts/dist.sh $(PLATFORMS)
 
 bench: build
 	$(GO) test -count=1 -run '^TestFigures$$' -v ./test/integration -figures

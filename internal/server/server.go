@@ -157,12 +157,14 @@ func serve(g *errgroup.Group, ctx context.Context, srv *http.Server, listeners [
 	})
 }
 
-// dial connects to an address. In the quickstart profile every listener is on
-// loopback, so an address of this machine is reached there.
+// dial connects to an address. The name localhost is loopback also where nothing
+// resolves it (RFC 6761 §6.3), as in a container without files. In the quickstart
+// profile every listener is on loopback, so an address of this machine is reached
+// there.
 func (s *Server) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var d net.Dialer
 	host, port, err := net.SplitHostPort(address)
-	if err == nil && s.cfg.Profile == config.Quickstart && s.local(host) {
+	if err == nil && (host == "localhost" || s.cfg.Profile == config.Quickstart && s.local(host)) {
 		address = net.JoinHostPort("127.0.0.1", port)
 	}
 	return d.DialContext(ctx, network, address)

@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,7 +43,7 @@ func makePack() (string, error) {
 	if p := os.Getenv("SLUICE_TEST_PACK"); p != "" {
 		return p, nil
 	}
-	out, err := exec.Command("make", "-s", "-C", root(), "dist").CombinedOutput()
+	out, err := exec.Command("make", "-s", "-C", root(), "dist", "PLATFORMS="+runtime.GOOS+"/"+runtime.GOARCH).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("make dist: %w\n%s", err, out)
 	}
