@@ -150,6 +150,8 @@ const (
 	maxName        = 60
 	maxVersion     = 30
 	maxContext     = 200
+	maxRoles       = 100
+	maxTags        = 100 // and properties
 )
 
 // VersionedContext returns the path prefix under which the API is served, the
@@ -196,11 +198,8 @@ func (a *API) Validate() error {
 			p.Add("transport", "api.transport", "A transport is http or https.")
 		}
 	}
-	switch a.Visibility {
-	case Public, Private, Restricted:
-	default:
-		p.Add("visibility", "api.visibility", "Visibility is public, private or restricted.")
-	}
+	a.validateAudience(&p)
+	a.validateDetails(&p)
 	for _, list := range []struct {
 		field     string
 		endpoints []Endpoint
@@ -213,6 +212,57 @@ func (a *API) Validate() error {
 	}
 	a.validateOperations(&p)
 	return p.Err()
+}
+
+// validateAudience checks who shall see a.
+func (a *API) validateAudience(p *Problems) {
+	switch a.Visibility {
+	case Public, Private:
+		if len(a.VisibleRoles) > 0 {
+			p.Add("visibleRoles", "api.visibility", "Roles say who sees the API only where its visibility is restricted.")
+		}
+	case Restricted:
+		if len(a.VisibleRoles) == 0 {
+			p.Add("visibleRoles", "api.visibility", "Name the roles that see the API, or do not restrict its visibility.")
+		}
+	default:
+		p.Add("visibility", "api.visibility", "Visibility is public, private or restricted.")
+	}
+	if len(a.VisibleRoles) > maxRoles || len(a.AccessControl) > maxRoles {
+		p.Add("visibleRoles", "api.visibility", "An API names at most %d roles for each purpose.", maxRoles)
+	}
+}
+
+// validateDetails checks what is only shown and searched.
+func (a *API) validateDetails(p *Problems) {
+	word := func(field, code, what, s string, most int) {
+		if s == "" || utf8.RuneCountInString(s) > most || !printable(s) {
+			p.Add(field, code, "A %s has 1 to %d printable characters.", what, most)
+		}
+	}
+	if len(a.Tags) > maxTags || len(a.Properties) > maxTags {
+		p.Add("tags", "api.tag", "An API has at most %d tags, and as many properties.", maxTags)
+		return
+	}
+	for _, t := range a.Tags {
+		word("tags", "api.tag", "tag", t, 60)
+	}
+	seen := map[string]bool{}
+	for _, q := range a.Properties {
+		word("additionalProperties", "api.property", "property's name", q.Name, 80)
+		if utf8.RuneCountInString(q.Value) > 900 || !utf8.ValidString(q.Value) || strings.ContainsRune(q.Value, 0) {
+			p.Add("additionalProperties", "api.property", "The value of a property has at most 900 characters.")
+		}
+		if seen[q.Name] {
+			p.Add("additionalProperties", "api.property", "The property %q is given twice.", q.Name)
+		}
+		seen[q.Name] = true
+	}
+	for _, s := range []string{a.Business.Owner, a.Business.OwnerEmail, a.Business.TechnicalOwner, a.Business.TechnicalEmail} {
+		if s != "" {
+			word("businessInformation", "api.business", "name or address", s, 120)
+		}
+	}
 }
 
 func (a *API) validateContext(p *Problems) {

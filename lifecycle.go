@@ -82,3 +82,36 @@ func (a *API) Publishable() error {
 	}
 	return p.Err()
 }
+
+// CompareVersions compares two versions of an API as people count: runs of
+// digits by their value, all else by its characters, so that "1.9" is before
+// "1.10" and "v1" before "v2". The result is below, at or above zero.
+func CompareVersions(a, b string) int {
+	for a != "" && b != "" {
+		x, restA := versionPart(a)
+		y, restB := versionPart(b)
+		order := strings.Compare(x, y)
+		if digit(x[0]) && digit(y[0]) {
+			x, y = strings.TrimLeft(x, "0"), strings.TrimLeft(y, "0")
+			if order = len(x) - len(y); order == 0 {
+				order = strings.Compare(x, y)
+			}
+		}
+		if order != 0 {
+			return order
+		}
+		a, b = restA, restB
+	}
+	return len(a) - len(b)
+}
+
+// versionPart cuts a run of digits, or of other characters, off a version.
+func versionPart(s string) (part, rest string) {
+	i := 1
+	for i < len(s) && digit(s[i]) == digit(s[0]) {
+		i++
+	}
+	return s[:i], s[i:]
+}
+
+func digit(b byte) bool { return '0' <= b && b <= '9' }

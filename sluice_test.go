@@ -209,3 +209,18 @@ func TestActorHas(t *testing.T) {
 		t.Error("nobody has no rights")
 	}
 }
+
+func TestCompareVersions(t *testing.T) {
+	ordered := []string{"", "0.9", "1", "1.0", "1.2", "1.9", "1.9.1", "1.10", "2", "10", "v1", "v1-beta", "v2", "v10"}
+	for i, a := range ordered {
+		for j, b := range ordered {
+			got := sluice.CompareVersions(a, b)
+			if (got < 0) != (i < j) || (got > 0) != (i > j) {
+				t.Errorf("CompareVersions(%q, %q) = %d", a, b, got)
+			}
+		}
+	}
+	if got := sluice.CompareVersions("1.01", "1.1"); got != 0 {
+		t.Errorf("CompareVersions of 1.01 and 1.1 = %d, want 0: zeros in front make no difference", got)
+	}
+}

@@ -20,6 +20,11 @@ const (
 	IntegrationDev Role = "Internal/integration_dev"
 )
 
+// Roles returns the roles that exist from the first start.
+func Roles() []Role {
+	return []Role{Administrator, Creator, Publisher, Subscriber, Devops, Observer, IntegrationDev}
+}
+
 // User is a person with an account.
 type User struct {
 	ID           string

@@ -31,6 +31,14 @@ var methods = map[string]method{
 		_, _, err := w.plane.APIs(ctx, APIFilter{})
 		return err
 	}},
+	"CreateAPI": {creators, func(w *world, ctx context.Context, _ string) error {
+		_, err := w.plane.CreateAPI(ctx, sluice.API{})
+		return err
+	}},
+	"UpdateAPI": {makers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.UpdateAPI(ctx, id, 0, sluice.API{})
+		return err
+	}},
 	"DeleteAPI":      {makers, func(w *world, ctx context.Context, id string) error { return w.plane.DeleteAPI(ctx, id, 0) }},
 	"Revisions":      {viewers, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Revisions(ctx, id); return err }},
 	"Status":         {viewers, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Status(ctx, id); return err }},
@@ -41,6 +49,11 @@ var methods = map[string]method{
 	}},
 	"ChangeLifecycle": {publishers, func(w *world, ctx context.Context, id string) error {
 		_, err := w.plane.ChangeLifecycle(ctx, id, "Publish", 0)
+		return err
+	}},
+	"Lifecycle": {viewers, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Lifecycle(ctx, id); return err }},
+	"LifecycleHistory": {viewers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.LifecycleHistory(ctx, id)
 		return err
 	}},
 	"CreateRevision": {makers, func(w *world, ctx context.Context, id string) error {
@@ -187,7 +200,7 @@ func TestOtherOrganizationsSeeNothing(t *testing.T) {
 	}
 	gateway := w.gateway(production, "g")
 	ids := map[string]string{
-		"API": a.ID, "DeleteAPI": a.ID, "Revisions": a.ID, "Status": a.ID, "ChangeLifecycle": a.ID, "CreateRevision": a.ID,
+		"API": a.ID, "UpdateAPI": a.ID, "DeleteAPI": a.ID, "Revisions": a.ID, "Status": a.ID, "ChangeLifecycle": a.ID, "Lifecycle": a.ID, "LifecycleHistory": a.ID, "CreateRevision": a.ID,
 		"Deploy": a.ID, "Undeploy": a.ID, "Publication": p.ID, "Application": app.ID, "Subscriptions": app.ID,
 		"Subscription": s.ID, "Unsubscribe": s.ID, "GenerateKey": app.ID, "Keys": app.ID, "Subscribe": app.ID,
 	}

@@ -19,7 +19,13 @@ var storeStates = []sluice.Lifecycle{sluice.Published, sluice.Prototyped}
 // visible reports whether the Store shows an API to the actor.
 func visible(a *sluice.API, actor sluice.Actor) bool {
 	listed := a.State == sluice.Published || a.State == sluice.Prototyped || a.State == sluice.Deprecated && actor.Known()
-	return listed && (a.Visibility == sluice.Public || actor.Known())
+	switch a.Visibility {
+	case sluice.Public:
+		return listed
+	case sluice.Restricted:
+		return listed && actor.Known() && actor.Has(a.VisibleRoles...)
+	}
+	return listed && actor.Known()
 }
 
 // StoreAPI returns an API that the actor, who may be anonymous, can see in the
@@ -64,6 +70,7 @@ func liveSomewhere(gateways []GatewayStatus) bool {
 func (p *Plane) StoreAPIs(ctx context.Context, f APIFilter) (list []sluice.API, total int, err error) {
 	actor := reader(ctx)
 	f.Organization, f.States = actor.Organization, storeStates
+	f.Visibility, f.StoreRoles = "", accessRoles(actor)
 	if !actor.Known() {
 		f.Visibility = sluice.Public
 	}

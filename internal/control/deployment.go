@@ -130,7 +130,7 @@ func (p *Plane) Status(ctx context.Context, apiID string) (list []EnvironmentSta
 		return nil, err
 	}
 	err = p.db.View(ctx, func(tx *database.Tx) error {
-		a, err := tx.API(actor.Organization, apiID)
+		a, err := readable(tx, actor, apiID)
 		if err != nil {
 			return err
 		}

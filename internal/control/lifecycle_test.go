@@ -1,6 +1,7 @@
 package control
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -132,6 +133,102 @@ func TestLifecycleRefusals(t *testing.T) {
 	}
 	if a, _, err := w.plane.API(w.admin(), published.ID); err != nil || a.State != sluice.Published {
 		t.Errorf("state after refused moves: %s, %v", a.State, err)
+	}
+}
+
+// Publishing a new version does to the older ones what the checks say (6-4).
+func TestPublishingANewVersion(t *testing.T) {
+	for name, c := range map[string]struct {
+		checks   []LifecycleCheck
+		old      sluice.Lifecycle // state of the version before
+		copied   bool
+		oldMoves int // of its history, beside the first
+	}{
+		"without checks":  {nil, sluice.Published, true, 1},
+		"deprecating":     {[]LifecycleCheck{DeprecateOldVersions}, sluice.Deprecated, true, 2},
+		"re-subscription": {[]LifecycleCheck{RequireReSubscription}, sluice.Published, false, 1},
+		"both":            {[]LifecycleCheck{DeprecateOldVersions, RequireReSubscription}, sluice.Deprecated, false, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			old := w.published("Weather")
+			sam := w.as("sam", sluice.Subscriber)
+			apps := map[string]sluice.SubscriptionState{"Plain": sluice.Unblocked, "Held": sluice.OnHold, "Blocked": sluice.SubscriptionBlocked}
+			names := map[string]string{}
+			for app, state := range apps {
+				a := w.application("sam", app)
+				names[a.ID] = app
+				s, err := w.plane.Subscribe(sam, a.ID, old.ID, "Gold")
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.State = state
+				w.update(func(tx *database.Tx) error { return tx.PutSubscription(&s) })
+			}
+			next := old
+			next.Version, next.RowVersion = "1.10", 0
+			next, err := w.plane.CreateAPI(w.admin(), next)
+			if err != nil {
+				t.Fatal(err)
+			}
+			status, err := w.plane.Lifecycle(w.admin(), next.ID)
+			if err != nil || len(status.Checks) != 2 {
+				t.Errorf("checks of the new version: %v, %v, want both", status.Checks, err)
+			}
+			if first, err := w.plane.Lifecycle(w.admin(), old.ID); err != nil || len(first.Checks) != 0 || first.Subscriptions != 3 {
+				t.Errorf("checks of the first version: %+v, %v, want none and 3 subscriptions", first, err)
+			}
+			if _, err := w.plane.ChangeLifecycle(w.admin(), next.ID, "Publish", 0, c.checks...); err != nil {
+				t.Fatal(err)
+			}
+			list, _, err := w.plane.Subscriptions(w.admin(), "", next.ID, Page{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := []string{}
+			for _, s := range list {
+				got = append(got, names[s.ApplicationID]+" "+s.Tier+" "+string(s.State))
+			}
+			want := []string{}
+			if c.copied {
+				want = []string{"Plain Gold UNBLOCKED", "Blocked Gold BLOCKED"}
+			}
+			slices.Sort(got)
+			wantLines(t, "subscriptions to the new version", got, want...)
+			history, err := w.plane.LifecycleHistory(w.admin(), old.ID)
+			if err != nil || len(history) != c.oldMoves+1 || history[len(history)-1].To != c.old || history[len(history)-1].Actor != "root" {
+				t.Errorf("history of the old version: %+v, %v, want %s at its end", history, err, c.old)
+			}
+			if _, err := w.plane.ChangeLifecycle(w.admin(), next.ID, "Publish", 0); err != nil { // once more, to no effect
+				t.Error(err)
+			}
+			if _, n, err := w.plane.Subscriptions(w.admin(), "", next.ID, Page{}); n != len(want) || err != nil {
+				t.Errorf("subscriptions after publishing again: %d, %v", n, err)
+			}
+		})
+	}
+}
+
+// Demote and Retire say beforehand whom they concern (6-3); a demoted API's
+// subscriptions sleep until it is published again.
+func TestLifecycleSaysWhomItConcerns(t *testing.T) {
+	w := newWorld(t)
+	a := w.published("Weather")
+	w.gateway(production, "g1")
+	w.gateway(production, "g2")
+	w.gateway(sandbox, "g3")
+	w.deploy(a.ID, w.revision(a.ID).ID, production)
+	s, err := w.plane.Subscribe(w.as("sam", sluice.Subscriber), w.application("sam", "App").ID, a.ID, "Gold")
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := w.plane.Lifecycle(w.as("olga", sluice.Observer), a.ID)
+	if err != nil || status.Subscriptions != 1 || status.Gateways != 2 || status.API.State != sluice.Published {
+		t.Errorf("Lifecycle = %+v, %v, want 1 subscription and 2 gateways", status, err)
+	}
+	w.move(a.ID, "Demote to Created", "Publish")
+	if again, err := w.plane.Subscription(w.as("sam", sluice.Subscriber), s.ID); err != nil || again.State != sluice.Unblocked {
+		t.Errorf("subscription after the API was published again: %+v, %v", again, err)
 	}
 }
 

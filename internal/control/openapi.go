@@ -68,6 +68,8 @@ func override(a, with *sluice.API) {
 	}
 	a.Tiers, a.Production, a.Sandbox = with.Tiers, with.Production, with.Sandbox
 	a.Default, a.CORS, a.Opaque = with.Default, with.CORS, with.Opaque
+	a.Categories, a.Properties, a.Business = with.Categories, with.Properties, with.Business
+	a.VisibleRoles, a.AccessControl = with.VisibleRoles, with.AccessControl
 }
 
 // unreadable is the error for a document that is no OpenAPI document.

@@ -352,8 +352,13 @@ func (p *Plane) Publication(ctx context.Context, id string, wait time.Duration) 
 	for {
 		news := p.status.next()
 		err = p.db.View(ctx, func(tx *database.Tx) (err error) {
-			pub, err = tx.Publication(actor.Organization, id)
-			return err
+			if pub, err = tx.Publication(actor.Organization, id); err != nil {
+				return err
+			}
+			if a, err := tx.API(actor.Organization, pub.APIID); err == nil && !mayAccess(&a, actor) { // it outlives its API
+				return sluice.Errorf(sluice.NotFound, "publication.unknown", "There is no such publication.")
+			}
+			return nil
 		})
 		if err != nil || pub.Final() || !p.now().Before(deadline) {
 			if err == nil && !pub.Final() {

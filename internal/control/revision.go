@@ -19,7 +19,7 @@ func (p *Plane) CreateRevision(ctx context.Context, apiID, description string) (
 		return r, sluice.Errorf(sluice.Invalid, "revision.description", "A description has at most 255 characters.").At("description")
 	}
 	err = p.db.Update(ctx, func(tx *database.Tx) error {
-		a, err := tx.API(actor.Organization, apiID)
+		a, err := readable(tx, actor, apiID)
 		if err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ func (p *Plane) Revisions(ctx context.Context, apiID string) (list []sluice.Revi
 		return nil, err
 	}
 	err = p.db.View(ctx, func(tx *database.Tx) error {
-		if _, err := tx.API(actor.Organization, apiID); err != nil {
+		if _, err := readable(tx, actor, apiID); err != nil {
 			return err
 		}
 		list, err = tx.Revisions(apiID)
@@ -65,7 +65,7 @@ func (p *Plane) Revision(ctx context.Context, apiID, revisionID string) (r sluic
 		return r, err
 	}
 	err = p.db.View(ctx, func(tx *database.Tx) error {
-		if _, err := tx.API(actor.Organization, apiID); err != nil {
+		if _, err := readable(tx, actor, apiID); err != nil {
 			return err
 		}
 		r, err = tx.Revision(apiID, revisionID)
@@ -81,7 +81,7 @@ func (p *Plane) DeleteRevision(ctx context.Context, apiID, revisionID string) er
 		return err
 	}
 	return p.db.Update(ctx, func(tx *database.Tx) error {
-		a, err := tx.API(actor.Organization, apiID)
+		a, err := readable(tx, actor, apiID)
 		if err != nil {
 			return err
 		}

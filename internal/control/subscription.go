@@ -139,3 +139,36 @@ func deleteSubscriptions(tx *database.Tx, f database.SubscriptionFilter) error {
 		}
 	}
 }
+
+// copySubscriptions lets the subscribers of one version of an API call another,
+// within the same tier; a blocked one stays blocked. Those on hold or rejected
+// are not copied, and who subscribes to the other already is left as they are.
+func (p *Plane) copySubscriptions(ctx context.Context, tx *database.Tx, from string, to *sluice.API) error {
+	list, _, err := tx.FindSubscriptions(database.SubscriptionFilter{Organization: to.Organization, APIID: from})
+	if err != nil {
+		return err
+	}
+	for _, s := range list {
+		if s.State == sluice.OnHold || s.State == sluice.Rejected {
+			continue
+		}
+		_, n, err := tx.FindSubscriptions(database.SubscriptionFilter{Organization: to.Organization, APIID: to.ID, ApplicationID: s.ApplicationID, Limit: 1})
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			continue
+		}
+		s.ID, s.APIID, s.CreatedAt = sluice.NewID(p.now()), to.ID, p.now()
+		if err := tx.AddSubscription(&s); err != nil {
+			return err
+		}
+		if err := emit(tx, "", sluice.SubscriptionChanged, s.ID, s); err != nil {
+			return err
+		}
+		if err := audit(ctx, tx, "subscription.copy", "subscription", s.ID, to.Name+" "+to.Version, nil, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}

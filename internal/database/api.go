@@ -17,9 +17,13 @@ func (tx *Tx) AddAPI(a *sluice.API) error {
 		return err
 	}
 	a.RowVersion = 1
-	return tx.add(`insert into apis (id, organization, `+apiColumns+`, created_at, row_version, last_revision)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 0)`,
+	err = tx.add(`insert into apis (id, organization, `+apiColumns+`, created_at, row_version, last_revision)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, 0)`,
 		append(apiValues(a, key), (*instant)(&a.CreatedAt), a.RowVersion)...)
+	if err != nil {
+		return err
+	}
+	return tx.addAPIRoles(a)
 }
 
 // PutAPI stores all of an API, where a.RowVersion is that of the stored one;
@@ -31,24 +35,45 @@ func (tx *Tx) PutAPI(a *sluice.API) error {
 		return err
 	}
 	err = tx.put(func() error { _, err := tx.API(a.Organization, a.ID); return err },
-		`update apis set (`+apiColumns+`) = ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17), row_version = row_version + 1
-		where id = $1 and organization = $2 and row_version = $18`, append(apiValues(a, key), a.RowVersion)...)
-	if err == nil {
-		a.RowVersion++
+		`update apis set (`+apiColumns+`) = ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19), row_version = row_version + 1
+		where id = $1 and organization = $2 and row_version = $20`, append(apiValues(a, key), a.RowVersion)...)
+	if err != nil {
+		return err
 	}
-	return err
+	a.RowVersion++
+	if _, err := tx.exec(`delete from api_roles where api_id = $1`, a.ID); err != nil {
+		return err
+	}
+	return tx.addAPIRoles(a)
+}
+
+// What a role in api_roles is for.
+const (
+	toSee    = "see"    // in the API Store
+	toChange = "change" // in the API Publisher
+)
+
+func (tx *Tx) addAPIRoles(a *sluice.API) error {
+	for purpose, roles := range map[string][]sluice.Role{toSee: a.VisibleRoles, toChange: a.AccessControl} {
+		for _, role := range roles {
+			if err := tx.add(`insert into api_roles (api_id, purpose, role) values ($1, $2, $3) on conflict do nothing`, a.ID, purpose, string(role)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // apiColumns are those that PutAPI may change.
 const apiColumns = `name, version, state, visibility, route_key, search_name, search_version, search_context, search_provider,
-	search_description, search_tags, document, definition, opaque, updated_at`
+	search_description, search_tags, search_categories, restricted, document, definition, opaque, updated_at`
 
 // apiValues returns id, organization and apiColumns of an API.
 func apiValues(a *sluice.API, routeKey string) []any {
-	tags := "\n" + strings.Join(a.Tags, "\n") + "\n"
+	lines := func(list []string) string { return fold("\n" + strings.Join(list, "\n") + "\n") }
 	return []any{
 		a.ID, a.Organization, a.Name, a.Version, string(a.State), string(a.Visibility), routeKey, fold(a.Name), fold(a.Version), fold(a.Context), fold(a.Owner),
-		fold(a.Description), fold(tags), asJSON(apiDocument(a)), a.Definition, a.Opaque, (*instant)(&a.UpdatedAt),
+		fold(a.Description), lines(a.Tags), lines(a.Categories), len(a.AccessControl) > 0, asJSON(apiDocument(a)), a.Definition, a.Opaque, (*instant)(&a.UpdatedAt),
 	}
 }
 
@@ -89,6 +114,22 @@ func (tx *Tx) API(org, id string) (sluice.API, error) {
 	return one(tx, "API", fields, `select `+apiListed+`, definition from apis where organization = $1 and id = $2`, org, id)
 }
 
+// APIAt returns the API, of any organization, that answers at the path of a;
+// NotFound where that is nobody else.
+func (tx *Tx) APIAt(a *sluice.API) (sluice.API, error) {
+	key, err := tx.routeKey(a)
+	if err != nil {
+		return sluice.API{}, err
+	}
+	return one(tx, "API", apiListedFields, `select `+apiListed+` from apis where route_key = $1 and id <> $2`, key, a.ID)
+}
+
+// APIVersions returns the APIs of the organization that have the name, without
+// regard to case, the oldest first and without their definitions.
+func (tx *Tx) APIVersions(org, name string) ([]sluice.API, error) {
+	return query(tx, apiListedFields, `select `+apiListed+` from apis where organization = $1 and search_name = $2 order by created_at, id`, org, fold(name))
+}
+
 // DeleteAPI deletes an API with its revisions, deployments and subscriptions.
 // Its publications and audit entries stay.
 func (tx *Tx) DeleteAPI(org, id string) error {
@@ -101,6 +142,8 @@ type APIFilter struct {
 	Query        []Term             // all of them must fit
 	States       []sluice.Lifecycle // empty: any
 	Visibility   sluice.Visibility  // empty: any
+	StoreRoles   []sluice.Role      // nil: any; else those that are not restricted, or to one of these roles
+	AccessRoles  []sluice.Role      // nil: any; else those without access control, or with one of these roles
 	Sort         string             // name (default), version, context, provider, status, created or updated
 	Order        string             // asc (default) or desc
 	Offset       int
@@ -109,7 +152,7 @@ type APIFilter struct {
 
 // Term is a condition on one attribute of an API. Case is not regarded.
 type Term struct {
-	Attribute string // name, version, context, provider, status, description or tag
+	Attribute string // name, version, context, provider, status, description, tag or category
 	Value     string
 	Match     Match
 }
@@ -153,11 +196,28 @@ func (f *APIFilter) where() (string, []any, error) {
 		return fmt.Sprintf("$%d", len(args))
 	}
 	for _, t := range f.Query {
-		column, pattern, err := t.pattern()
+		condition, pattern, err := t.pattern()
 		if err != nil {
 			return "", nil, err
 		}
-		conditions = append(conditions, column+` like `+arg(pattern)+` escape '\'`)
+		conditions = append(conditions, fmt.Sprintf(condition, arg(pattern)))
+	}
+	roles := func(unrestricted, purpose string, list []sluice.Role) {
+		condition := unrestricted
+		if len(list) > 0 {
+			names := make([]string, len(list))
+			for i, r := range list {
+				names[i] = arg(string(r))
+			}
+			condition += ` or exists (select 1 from api_roles r where r.api_id = apis.id and r.purpose = '` + purpose + `' and r.role in (` + strings.Join(names, ", ") + `))`
+		}
+		conditions = append(conditions, "("+condition+")")
+	}
+	if f.StoreRoles != nil {
+		roles("visibility <> "+arg(string(sluice.Restricted)), toSee, f.StoreRoles)
+	}
+	if f.AccessRoles != nil {
+		roles("not restricted", toChange, f.AccessRoles)
 	}
 	if len(f.States) > 0 {
 		states := make([]string, len(f.States))
@@ -172,27 +232,31 @@ func (f *APIFilter) where() (string, []any, error) {
 	return strings.Join(conditions, " and "), args, nil
 }
 
-// pattern returns the column that a term asks, and what for.
-func (t Term) pattern() (column, pattern string, err error) {
+// pattern returns the condition that a term is, with %s where its argument
+// stands, and that argument.
+func (t Term) pattern() (condition, pattern string, err error) {
+	const like = ` like %s escape '\'`
 	value := literal(fold(t.Value))
 	before, after := "", "" // what stands around a value that fits exactly
 	switch t.Attribute {
 	case "name", "version", "context", "provider", "description":
-		column = "search_" + t.Attribute
+		condition = "search_" + t.Attribute + like
 	case "status":
-		column, value = "state", strings.ToUpper(value)
+		condition, value = "state"+like, strings.ToUpper(value)
 	case "tag":
-		column, before, after = "search_tags", "%\n", "\n%"
+		condition, before, after = "search_tags"+like, "%\n", "\n%"
+	case "category":
+		condition, before, after = "search_categories"+like, "%\n", "\n%"
 	default:
 		return "", "", sluice.Errorf(sluice.Invalid, "search.attribute", "APIs cannot be searched by %q.", t.Attribute).At("query")
 	}
 	switch t.Match {
 	case Contains, "":
-		return column, "%" + value + "%", nil
+		return condition, "%" + value + "%", nil
 	case Exact:
-		return column, before + value + after, nil
+		return condition, before + value + after, nil
 	case Prefix:
-		return column, before + value + "%", nil
+		return condition, before + value + "%", nil
 	}
 	return "", "", sluice.Errorf(sluice.Invalid, "search.match", "There is no way to match called %q.", t.Match).At("query")
 }

@@ -132,19 +132,27 @@ func TestF4FailedSync(t *testing.T) {
 // of an API sees here that stored ones would lose it.
 func TestStoredAPI(t *testing.T) {
 	const stored = `{"ID":"a1","Organization":"default","Name":"weather","Version":"1.0","Context":"/weather","Description":"d","Owner":"anna",` +
-		`"State":"PUBLISHED","Default":true,"Transports":["https"],"Tiers":["Gold"],"Tags":["t"],"Visibility":"public",` +
-		`"Production":[{"url":"https://b.example.com"}],"Sandbox":null,` +
+		`"State":"PUBLISHED","Default":true,"Transports":["https"],"Tiers":["Gold"],"Tags":["t"],` +
+		`"Categories":["c"],"Properties":[{"name":"p","value":"v","display":true}],"Business":{"owner":"o","owner_email":"o@example.com"},` +
+		`"Visibility":"restricted","VisibleRoles":["r"],"AccessControl":["admin"],` +
+		`"Production":[{"url":"https://b.example.com"}],"Sandbox":null,"ProductionSecurity":null,"SandboxSecurity":null,"Overrides":null,` +
 		`"Operations":[{"verb":"GET","target":"/","auth":"any","scopes":["s"],"tier":"Gold"}],` +
 		`"Scopes":[{"name":"s","display_name":"S","description":"d","roles":["r"]}],` +
+		`"Schemes":["oauth2"],"TokenHeader":"X-Token","APIKeyHeader":"X-Key","Tier":"10KPerMin","Throughput":{"production":10,"sandbox":1},` +
 		`"CORS":{"enabled":true,"origins":["*"],"methods":["GET"],"headers":["X"],"credentials":true},` +
 		`"Definition":null,"Opaque":null,"RowVersion":0,"CreatedAt":"2026-03-04T05:06:07.891234Z","UpdatedAt":"2026-03-04T05:06:07.891234Z"}`
 	at := time.Date(2026, 3, 4, 5, 6, 7, 891234000, time.UTC)
 	want := sluice.API{
 		ID: "a1", Organization: "default", Name: "weather", Version: "1.0", Context: "/weather", Description: "d", Owner: "anna",
-		State: sluice.Published, Default: true, Transports: []string{"https"}, Tiers: []string{"Gold"}, Tags: []string{"t"}, Visibility: sluice.Public,
+		State: sluice.Published, Default: true, Transports: []string{"https"}, Tiers: []string{"Gold"}, Tags: []string{"t"},
+		Categories: []string{"c"}, Properties: []sluice.Property{{Name: "p", Value: "v", Display: true}},
+		Business:   sluice.BusinessInformation{Owner: "o", OwnerEmail: "o@example.com"},
+		Visibility: sluice.Restricted, VisibleRoles: []sluice.Role{"r"}, AccessControl: []sluice.Role{sluice.Administrator},
 		Production: []sluice.Endpoint{{URL: "https://b.example.com"}},
 		Operations: []sluice.Operation{{Verb: "GET", Target: "/", Auth: sluice.AuthAny, Scopes: []string{"s"}, Tier: "Gold"}},
 		Scopes:     []sluice.Scope{{Name: "s", DisplayName: "S", Description: "d", Roles: []string{"r"}}},
+		Schemes:    []sluice.Scheme{sluice.OAuth2}, TokenHeader: "X-Token", APIKeyHeader: "X-Key", Tier: "10KPerMin",
+		Throughput: &sluice.Throughput{Production: 10, Sandbox: 1},
 		CORS:       &sluice.CORS{Enabled: true, Origins: []string{"*"}, Methods: []string{"GET"}, Headers: []string{"X"}, Credentials: true},
 		CreatedAt:  at, UpdatedAt: at,
 	}

@@ -1,6 +1,10 @@
 package database
 
-import "github.com/sluice-api/sluice"
+import (
+	"slices"
+
+	"github.com/sluice-api/sluice"
+)
 
 const userColumns = `id, organization, name, email, roles, password_hash, must_change, created_at`
 
@@ -34,6 +38,14 @@ func (tx *Tx) UserByName(org, name string) (sluice.User, error) {
 // Users returns the users of an organization by name.
 func (tx *Tx) Users(org string) ([]sluice.User, error) {
 	return query(tx, userFields, `select `+userColumns+` from users where organization = $1 order by name`, org)
+}
+
+// Roles returns the roles that users of an organization have, each once.
+func (tx *Tx) Roles(org string) ([]sluice.Role, error) {
+	lists, err := query(tx, func(l *[]sluice.Role) []any { return []any{asJSON(l)} }, `select distinct roles from users where organization = $1`, org)
+	roles := slices.Concat(lists...)
+	slices.Sort(roles)
+	return slices.Compact(roles), err
 }
 
 // DeleteUser deletes a user with their tokens and management clients.

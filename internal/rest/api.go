@@ -76,6 +76,63 @@ func (s *Server) getAPI(w http.ResponseWriter, r *http.Request) error {
 	return tagged(w, r, a.RowVersion, document)
 }
 
+// createAPI makes an API of a document.
+func (s *Server) createAPI(w http.ResponseWriter, r *http.Request) error {
+	a, err := apiOf(r)
+	if err != nil {
+		return err
+	}
+	if a, err = s.plane.CreateAPI(r.Context(), a); err != nil {
+		return err
+	}
+	return s.createdAPI(w, r, &a)
+}
+
+// createdAPI answers 201 with a new API.
+func (s *Server) createdAPI(w http.ResponseWriter, r *http.Request, a *sluice.API) error {
+	document, err := writeAPI(a, nil)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("ETag", web.ETag(a.RowVersion))
+	return created(w, r, "/apis/"+a.ID, document)
+}
+
+// updateAPI stores a document in the place of the working copy's.
+func (s *Server) updateAPI(w http.ResponseWriter, r *http.Request) error {
+	version, err := web.IfMatch(r)
+	if err != nil {
+		return err
+	}
+	a, err := apiOf(r)
+	if err != nil {
+		return err
+	}
+	if a, err = s.plane.UpdateAPI(r.Context(), r.PathValue("apiId"), version, a); err != nil {
+		return err
+	}
+	document, err := writeAPI(&a, nil)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("ETag", web.ETag(a.RowVersion))
+	return answer(w, http.StatusOK, document)
+}
+
+// apiOf reads the API document that is the body of a request.
+func apiOf(r *http.Request) (sluice.API, error) {
+	if _, _, err := web.MediaType(r, web.JSON); err != nil {
+		return sluice.API{}, err
+	}
+	body, err := web.ReadBody(r, maxJSON)
+	if err != nil {
+		return sluice.API{}, err
+	}
+	a, err := readAPI(body)
+	stripTenant(&a, sluice.ActorFrom(r.Context()))
+	return a, err
+}
+
 func (s *Server) deleteAPI(w http.ResponseWriter, r *http.Request) error {
 	version, err := web.IfMatch(r)
 	if err != nil {

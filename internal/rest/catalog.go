@@ -2,7 +2,6 @@ package rest
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
 
@@ -15,20 +14,20 @@ type finder func(context.Context, control.APIFilter) ([]sluice.API, int, error)
 
 // storeInfo is an API in the Store's lists.
 type storeInfo struct {
-	ID          string          `json:"id"`
-	Name        string          `json:"name"`
-	Description string          `json:"description"`
-	Context     string          `json:"context"`
-	Version     string          `json:"version"`
-	Type        string          `json:"type"`
-	CreatedTime string          `json:"createdTime"`
-	Provider    string          `json:"provider"`
-	State       string          `json:"lifeCycleStatus"`
-	Thumbnail   string          `json:"thumbnailUri"`
-	Rating      string          `json:"avgRating"`
-	Tiers       []string        `json:"throttlingPolicies"`
-	Business    json.RawMessage `json:"businessInformation"`
-	Subscribe   bool            `json:"isSubscriptionAvailable"`
+	ID          string   `json:"id"`
+	Name        string   `json:"name"`
+	Description string   `json:"description"`
+	Context     string   `json:"context"`
+	Version     string   `json:"version"`
+	Type        string   `json:"type"`
+	CreatedTime string   `json:"createdTime"`
+	Provider    string   `json:"provider"`
+	State       string   `json:"lifeCycleStatus"`
+	Thumbnail   string   `json:"thumbnailUri"`
+	Rating      string   `json:"avgRating"`
+	Tiers       []string `json:"throttlingPolicies"`
+	Business    business `json:"businessInformation"`
+	Subscribe   bool     `json:"isSubscriptionAvailable"`
 }
 
 // storeDocument is an API in the Store. Endpoints and environments are those
@@ -51,10 +50,10 @@ type storeDocument struct {
 	Tags                []string         `json:"tags"`
 	Tiers               []storeTier      `json:"tiers"`
 	HasThumbnail        bool             `json:"hasThumbnail"`
-	Properties          []storeProperty  `json:"additionalProperties"`
+	Properties          []property       `json:"additionalProperties"`
 	Endpoints           []storeEndpoint  `json:"endpointURLs"`
 	KeyTypes            []string         `json:"environmentList"` // PRODUCTION, SANDBOX: whose keys those environments take
-	Business            json.RawMessage  `json:"businessInformation"`
+	Business            business         `json:"businessInformation"`
 	Scopes              []scopeInfo      `json:"scopes"`
 	Rating              string           `json:"avgRating"`
 	Subscribe           bool             `json:"isSubscriptionAvailable"`
@@ -73,12 +72,6 @@ type storeOperation struct {
 type storeTier struct {
 	Name string `json:"tierName"`
 	Plan string `json:"tierPlan"`
-}
-
-type storeProperty struct {
-	Name    string `json:"name"`
-	Value   string `json:"value"`
-	Display bool   `json:"display"`
 }
 
 type scopeInfo struct {
@@ -102,23 +95,6 @@ type storeURLs struct {
 	HTTPS string `json:"https,omitempty"`
 }
 
-// storeKept is what of the members kept for clients the Store shows.
-type storeKept struct {
-	Business   json.RawMessage `json:"businessInformation"`
-	Properties []storeProperty `json:"additionalProperties"`
-	Categories []string        `json:"categories"`
-}
-
-// keptOf reads storeKept; members of another form are not shown.
-func keptOf(a *sluice.API) storeKept {
-	var k storeKept
-	_ = json.Unmarshal(a.Opaque, &k)
-	if len(k.Business) == 0 {
-		k.Business = json.RawMessage("{}")
-	}
-	return k
-}
-
 func (s *Server) listStoreAPIs(w http.ResponseWriter, r *http.Request) error {
 	return listAPIsOf(w, r, s.plane.StoreAPIs, func(a sluice.API) storeInfo { return storeInfoOf(&a) })
 }
@@ -127,7 +103,7 @@ func storeInfoOf(a *sluice.API) storeInfo {
 	return storeInfo{
 		ID: a.ID, Name: a.Name, Description: a.Description, Context: storeContext(a), Version: a.Version, Type: "HTTP",
 		CreatedTime: stamp(a.CreatedAt), Provider: a.Owner, State: string(a.State), Rating: "0.0", Tiers: some(a.Tiers),
-		Business: keptOf(a).Business, Subscribe: a.State == sluice.Published,
+		Business: business(a.Business), Subscribe: a.State == sluice.Published,
 	}
 }
 
@@ -147,14 +123,14 @@ func (s *Server) getStoreAPI(w http.ResponseWriter, r *http.Request) error {
 }
 
 func storeDocumentOf(found *control.StoreAPI, tiers []sluice.Tier) storeDocument {
-	a, kept := &found.API, keptOf(&found.API)
+	a := &found.API
 	d := storeDocument{
 		ID: a.ID, Name: a.Name, Description: a.Description, Context: storeContext(a), Version: a.Version, Provider: a.Owner,
 		State: string(a.State), Definition: string(a.Definition), IsDefault: a.Default, Type: "HTTP", Transport: some(a.Transports),
 		Operations: mapped(a.Operations, func(o sluice.Operation) storeOperation { return storeOperation{o.Target, o.Verb} }),
 		Scopes:     mapped(a.Scopes, scopeInfoOf), AuthorizationHeader: "Authorization", SecurityScheme: []string{"oauth2"},
-		Tags: some(a.Tags), Tiers: []storeTier{}, Properties: []storeProperty{}, Endpoints: []storeEndpoint{}, KeyTypes: []string{},
-		Business: kept.Business, Rating: "0.0", Subscribe: a.State == sluice.Published, Categories: some(kept.Categories),
+		Tags: some(a.Tags), Tiers: []storeTier{}, Properties: []property{}, Endpoints: []storeEndpoint{}, KeyTypes: []string{},
+		Business: business(a.Business), Rating: "0.0", Subscribe: a.State == sluice.Published, Categories: some(a.Categories),
 		KeyManagers: []string{"all"}, CreatedTime: stamp(a.CreatedAt), UpdatedTime: stamp(a.UpdatedAt), GatewayVendor: "wso2",
 	}
 	for _, name := range a.Tiers { // in the API's order
@@ -162,9 +138,9 @@ func storeDocumentOf(found *control.StoreAPI, tiers []sluice.Tier) storeDocument
 			d.Tiers = append(d.Tiers, storeTier{name, tiers[i].BillingPlan})
 		}
 	}
-	for _, p := range kept.Properties {
+	for _, p := range a.Properties {
 		if p.Display {
-			d.Properties = append(d.Properties, p)
+			d.Properties = append(d.Properties, property(p))
 		}
 	}
 	for _, e := range found.Environments {

@@ -19,12 +19,13 @@ type apiMembers struct {
 	Description string      `json:"description"`
 	Policies    []string    `json:"policies"`
 	Transport   []string    `json:"transport"`
-	Visibility  string      `json:"visibility"`
 	IsDefault   bool        `json:"isDefaultVersion"`
 	Tags        []string    `json:"tags"`
 	Operations  []operation `json:"operations"`
 	Scopes      []apiScope  `json:"scopes"`
 	CORS        *cors       `json:"corsConfiguration"`
+	audience
+	details
 }
 
 type operation struct {
@@ -63,10 +64,9 @@ const apiDefaults = `{
 	"displayName": "", "type": "HTTP", "hasThumbnail": false, "isRevision": false, "workflowStatus": "APPROVED",
 	"apiThrottlingPolicy": "Unlimited", "authorizationHeader": "Authorization", "apiKeyHeader": "ApiKey",
 	"securityScheme": ["oauth2","oauth_basic_auth_api_key_mandatory"], "audiences": [], "maxTps": null,
-	"visibleRoles": [], "accessControl": "NONE", "accessControlRoles": [], "subscriptionAvailability": "CURRENT_TENANT",
-	"additionalProperties": [], "additionalPropertiesMap": {}, "businessInformation": {},
+	"subscriptionAvailability": "CURRENT_TENANT",
 	"responseCachingEnabled": false, "cacheTimeout": 300, "enableSchemaValidation": false,
-	"endpointConfig": null, "endpointImplementationType": "ENDPOINT", "categories": [], "keyManagers": ["all"],
+	"endpointConfig": null, "endpointImplementationType": "ENDPOINT", "keyManagers": ["all"],
 	"gatewayVendor": "wso2", "gatewayType": "wso2/synapse"
 }`
 
@@ -152,8 +152,8 @@ func writeAPI(a *sluice.API, revision *sluice.Revision) (map[string]json.RawMess
 func membersOf(a *sluice.API) apiMembers {
 	m := apiMembers{
 		Name: a.Name, Version: a.Version, Context: contextOf(a), Description: a.Description, IsDefault: a.Default,
-		Policies: some(a.Tiers), Transport: some(a.Transports), Tags: some(a.Tags), Visibility: strings.ToUpper(string(a.Visibility)),
-		Operations: operationsOf(a), Scopes: []apiScope{},
+		Policies: some(a.Tiers), Transport: some(a.Transports), Tags: some(a.Tags),
+		Operations: operationsOf(a), Scopes: []apiScope{}, audience: audienceOf(a), details: detailsOf(a),
 	}
 	for _, sc := range a.Scopes {
 		m.Scopes = append(m.Scopes, apiScope{Scope: scopeDocument{sc.Name, sc.DisplayName, sc.Description, some(sc.Roles)}})
@@ -180,15 +180,8 @@ func (m *apiMembers) api(problems *sluice.Problems) sluice.API {
 		Name: m.Name, Version: m.Version, Context: m.Context, Description: m.Description, Default: m.IsDefault,
 		Tiers: m.Policies, Transports: m.Transport, Tags: m.Tags,
 	}
-	switch m.Visibility {
-	case "":
-	case "PUBLIC":
-		a.Visibility = sluice.Public
-	case "PRIVATE":
-		a.Visibility = sluice.Private
-	default:
-		problems.Add("visibility", "api.visibility", "The visibility is PUBLIC or PRIVATE; visibility by role is not offered.")
-	}
+	m.audience.into(&a, problems)
+	m.details.into(&a)
 	for _, o := range m.Operations {
 		if !empty(o.Policies) {
 			problems.Add("operations", "api.unsupported", "Policies of operations are not offered.")

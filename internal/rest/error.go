@@ -109,6 +109,8 @@ var wso2Numbers = map[wso2Key]number{
 	{"key_manager.unknown", sluice.NotFound}:  {code: 901411, message: "Key Manager Not Found"},
 
 	{"api.exists", sluice.Conflict}:          {code: 900300, message: "The API already exists"},
+	{"api.name_taken", sluice.Conflict}:      {code: 900250, message: "The API name already exists"},
+	{"api.version_exists", sluice.Conflict}:  {code: 900252, message: "The API version already exists"},
 	{"api.context_taken", sluice.Conflict}:   {code: 900251, message: "The API context already exists"},
 	{"application.exists", sluice.Conflict}:  {code: 900301, message: "The application already exists"},
 	{"subscription.exists", sluice.Conflict}: {code: 900336, message: "Subscription already exists"},

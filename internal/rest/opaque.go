@@ -18,7 +18,8 @@ import (
 // typedMembers are those with a field of sluice.API.
 var typedMembers = []string{
 	"name", "version", "context", "description", "policies", "transport", "visibility", "isDefaultVersion", "tags",
-	"operations", "scopes", "corsConfiguration",
+	"operations", "scopes", "corsConfiguration", "visibleRoles", "accessControl", "accessControlRoles",
+	"categories", "additionalProperties", "additionalPropertiesMap", "businessInformation",
 }
 
 // readOnlyMembers are those that only Sluice sets. Clients send them back as
@@ -83,8 +84,6 @@ func refuseUnsupported(problems *sluice.Problems, members map[string]json.RawMes
 		{"apiThrottlingPolicy", oneOf("", sluice.Unlimited), "api.unsupported", "A limit for the whole API is not offered; give operations their own."},
 		{"responseCachingEnabled", off, "api.unsupported", "Response caching is not offered."},
 		{"enableSchemaValidation", off, "api.unsupported", "Schema validation is not offered."},
-		{"accessControl", oneOf("", "NONE"), "api.unsupported", "Access control by role is not offered."},
-		{"visibleRoles", empty, "api.unsupported", "Visibility by role is not offered."},
 	} {
 		if v, ok := members[m.name]; ok && !m.fine(v) {
 			problems.Add(m.name, m.code, "%s", m.text)

@@ -41,12 +41,14 @@ func TestReadAPI(t *testing.T) {
 		},
 		Scopes: []sluice.Scope{{Name: "s", DisplayName: "S", Roles: []string{"r"}}},
 		CORS:   &sluice.CORS{Enabled: true, Origins: []string{"*"}},
+
+		Business: sluice.BusinessInformation{Owner: "Ann"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("readAPI (-want +got):\n%s", diff)
 	}
 	wantKept := map[string]any{
-		"businessInformation": map[string]any{"businessOwner": "Ann"}, "Name": "not the name", "audiences": []any{},
+		"Name": "not the name", "audiences": []any{},
 		"endpointConfig": map[string]any{
 			"endpoint_type": "http", "production_endpoints": map[string]any{"url": "http://p", "config": map[string]any{"actionDuration": 1.0}},
 			"sandbox_endpoints": map[string]any{"url": ""},
@@ -75,8 +77,9 @@ func TestReadAPIRefuses(t *testing.T) {
 		"a limit of the API":         {`{"apiThrottlingPolicy":"10KPerMin"}`, "apiThrottlingPolicy"},
 		"caching":                    {`{"responseCachingEnabled":true}`, "responseCachingEnabled"},
 		"schema validation":          {`{"enableSchemaValidation":true}`, "enableSchemaValidation"},
-		"access control":             {`{"accessControl":"RESTRICTED"}`, "accessControl"},
-		"visibility by role":         {`{"visibility":"RESTRICTED","visibleRoles":["r"]}`, "visibility visibleRoles"},
+		"access control for nobody":  {`{"accessControl":"RESTRICTED"}`, "accessControlRoles"},
+		"another visibility":         {`{"visibility":"SECRET"}`, "visibility"},
+		"another access control":     {`{"accessControl":"ALL"}`, "accessControl"},
 		"another Key Manager":        {`{"keyManagers":["Okta"]}`, "keyManagers"},
 		"audiences":                  {`{"audiences":["x"]}`, "audiences"},
 		"another endpoint type":      {`{"endpointConfig":{"endpoint_type":"awslambda"}}`, "endpointConfig"},
@@ -84,7 +87,7 @@ func TestReadAPIRefuses(t *testing.T) {
 		"endpoint security":          {`{"endpointConfig":{"endpoint_security":{"production":{"enabled":true,"type":"BASIC"}}}}`, "endpointConfig"},
 		"an unknown auth type":       {`{"operations":[{"target":"/","verb":"GET","authType":"Magic"}]}`, "operations"},
 		"a shared scope":             {`{"scopes":[{"scope":{"name":"s"},"shared":true}]}`, "scopes"},
-		"everything at once":         {`{"type":"SOAP","maxTps":{"sandbox":1},"visibility":"RESTRICTED"}`, "maxTps type visibility"},
+		"everything at once":         {`{"type":"SOAP","maxTps":{"sandbox":1},"visibility":"SECRET"}`, "maxTps type visibility"},
 		"a wrong type":               {`{"name":7}`, "name"},
 		"a member twice":             {`{"name":"a","name":"b"}`, ""},
 		"no object":                  {`[]`, ""},

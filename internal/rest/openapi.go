@@ -51,12 +51,7 @@ func (s *Server) importOpenAPI(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := writeAPI(&a, nil)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("ETag", web.ETag(a.RowVersion))
-	return created(w, r, "/apis/"+a.ID, body)
+	return s.createdAPI(w, r, &a)
 }
 
 // getDefinition answers with the OpenAPI document of an API or of a revision.

@@ -102,11 +102,15 @@ func (s *Server) publisher() []route {
 	const empty = "api_view api_manage api_import_export api_product_import_export policies_import_export"
 	return []route{
 		{"GET", "/apis", "api_view api_manage api_import_export api_list_view", s.listAPIs},
+		{"POST", "/apis", "api_create api_manage", s.createAPI},
 		{"POST", "/apis/import-openapi", "api_create api_manage", s.importOpenAPI},
 		{"POST", "/apis/change-lifecycle", "api_publish api_manage api_import_export", s.changeLifecycle},
 		{"GET", "/apis/{apiId}", "api_view api_manage api_import_export api_product_import_export", s.getAPI},
+		{"PUT", "/apis/{apiId}", "api_create api_manage api_publish", s.updateAPI},
 		{"DELETE", "/apis/{apiId}", "api_delete api_manage api_import_export", s.deleteAPI},
 		{"GET", "/apis/{apiId}/swagger", "api_view api_manage api_definition_view", s.getDefinition},
+		{"GET", "/apis/{apiId}/lifecycle-state", "api_view api_publish api_create api_manage", s.getLifecycleState},
+		{"GET", "/apis/{apiId}/lifecycle-history", "api_view api_publish api_manage", s.getLifecycleHistory},
 		{"GET", "/apis/{apiId}/revisions", "api_view api_create api_manage api_publish api_import_export", s.listRevisions},
 		{"POST", "/apis/{apiId}/revisions", "api_create api_manage api_publish api_import_export", s.createRevision},
 		{"GET", "/apis/{apiId}/revisions/{revisionId}", "api_view api_create api_manage api_publish", s.getRevision},

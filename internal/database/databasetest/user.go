@@ -54,6 +54,9 @@ func testUsers(t *testing.T, db *database.DB) {
 	users := read(t, db, func(tx *database.Tx) ([]sluice.User, error) { return tx.Users(org) })
 	same(t, "Users", names(users, func(u sluice.User) string { return u.Name }), []string{"Anna", "anna", "bert"})
 
+	roles := read(t, db, func(tx *database.Tx) ([]sluice.Role, error) { return tx.Roles(org) })
+	same(t, "Roles", roles, []sluice.Role{sluice.Creator, sluice.Publisher})
+
 	refused(t, db, sluice.Conflict, "user.taken", addUser("u5", "anna"))
 	bert.Name, bert.MustChange, bert.Roles = "bertha", false, []sluice.Role{sluice.Administrator}
 	update(t, db, func(tx *database.Tx) error { return tx.PutUser(bert) })
