@@ -23,6 +23,7 @@ type Report struct {
 	Generation  int64
 	Root        string // digest of everything it serves, hexadecimal
 	Version     string
+	Trouble     string // what is wrong with the gateway itself, such as a damaged local copy; "": nothing
 	Deployments []DeploymentReport
 }
 

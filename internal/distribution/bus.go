@@ -33,6 +33,7 @@ type Bus struct {
 
 	embedded atomic.Pointer[embedded] // nil while Run does not serve
 	tunnels  tunnels
+	peers    peers
 
 	mu           sync.Mutex // guards environments
 	environments map[string]*environment
@@ -70,11 +71,15 @@ func (b *Bus) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	e, err := startEmbedded(ctx, b.o.Log, b.ping, func(key, address string) (sluice.Gateway, bool) { return b.admit(ctx, key, address) })
+	e, err := startEmbedded(ctx, b.o.Log, b.ping, b.o.Cluster, func(key, address string) (sluice.Gateway, bool) { return b.admit(ctx, key, address) })
 	if err != nil {
 		return err
 	}
 	defer e.stop()
+	fromPeers, changes, err := b.subscribePeers(e)
+	if err != nil {
+		return fmt.Errorf("bus: %w", err)
+	}
 	heartbeats, err := e.control.SubscribeSync(anyGatewaySubject(statusSubject))
 	if err != nil {
 		return fmt.Errorf("bus: %w", err)
@@ -91,7 +96,10 @@ func (b *Bus) Run(ctx context.Context) error {
 	for range 2 * runtime.GOMAXPROCS(0) { // bounds what 100 gateways that reconnect at once can take
 		wg.Go(func() { b.answerRequests(ctx, e.control, requests) })
 	}
-	wg.Go(func() { b.listen(ctx, e.control, heartbeats) })
+	wg.Go(func() { b.listen(ctx, e.control, heartbeats, fromPeers) })
+	if changes != nil {
+		wg.Go(func() { b.followPeers(ctx, changes) })
+	}
 	b.embedded.Store(e)
 	close(b.ready)
 	b.o.Log.InfoContext(ctx, "bus is ready")
@@ -151,6 +159,7 @@ func (b *Bus) admit(ctx context.Context, publicKey, address string) (sluice.Gate
 		b.tunnels.cut(g.ID)
 		return sluice.Gateway{}, false
 	}
+	b.tellPeers(peerMessage{Kind: peerCut, Report: sluice.Report{GatewayID: g.ID}})
 	b.o.Log.InfoContext(ctx, "gateway connected", "gateway_id", g.ID, "environment_id", g.EnvironmentID)
 	return g, true
 }

@@ -158,6 +158,9 @@ func (b *Bus) answerRequests(ctx context.Context, control *nats.Conn, requests *
 		if !ok {
 			return
 		}
+		if _, gatewayID, _ := sender(m.Subject); !b.tunnels.live(gatewayID) {
+			continue // it is connected to another control plane, which answers, or gone
+		}
 		fields, err := b.answerRequest(ctx, m)
 		if err != nil {
 			b.o.Log.WarnContext(ctx, "a gateway could not be told its state", "subject", m.Subject, "err", err)

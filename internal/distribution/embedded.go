@@ -35,11 +35,11 @@ type embedded struct {
 	websocket string // host:port of the WebSocket listener, on loopback
 }
 
-// startEmbedded starts a server whose listeners are on loopback, and connects
-// to it. Gateways are let in by admit alone.
-func startEmbedded(ctx context.Context, log *slog.Logger, ping time.Duration, admit admission) (*embedded, error) {
+// startEmbedded starts a server whose listeners are on loopback, but for that of
+// a cluster's routes, and connects to it. Gateways are let in by admit alone.
+func startEmbedded(ctx context.Context, log *slog.Logger, ping time.Duration, cluster *ClusterOptions, admit admission) (*embedded, error) {
 	password := sluice.NewSecret()
-	ns, err := server.NewServer(&server.Options{
+	o := &server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT,
 		Websocket:         server.WebsocketOpts{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoTLS: true, AuthTimeout: authTimeout.Seconds()},
 		MaxPayload:        maxPayload,
@@ -55,7 +55,13 @@ func startEmbedded(ctx context.Context, log *slog.Logger, ping time.Duration, ad
 		CustomClientAuthentication: &authentication{
 			password: password, admit: admit, log: log,
 		},
-	})
+	}
+	if cluster != nil {
+		if err := cluster.route(o, ping); err != nil {
+			return nil, fmt.Errorf("routes to other control planes: %w", err)
+		}
+	}
+	ns, err := server.NewServer(o)
 	if err != nil {
 		return nil, fmt.Errorf("embedded bus: %w", err)
 	}
@@ -64,11 +70,11 @@ func startEmbedded(ctx context.Context, log *slog.Logger, ping time.Duration, ad
 	e := &embedded{server: ns}
 	if !ns.ReadyForConnections(10 * time.Second) {
 		e.stop()
-		return nil, errors.New("embedded bus: its listeners on loopback did not open within 10 s")
+		return nil, errors.New("embedded bus: its listeners did not open within 10 s")
 	}
 	e.websocket = ns.WebsocketURL()[len("ws://"):]
 	e.control, err = nats.Connect("", nats.InProcessServer(ns), nats.UserInfo(controlUser, password.Reveal()),
-		nats.Name("control plane"), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond),
+		nats.Name("control plane"), nats.NoEcho(), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.WarnContext(ctx, "bus error", "err", err) }))
 	if err != nil {
 		e.stop()

@@ -1,6 +1,7 @@
 package distribution
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
@@ -8,6 +9,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,12 +23,17 @@ import (
 // heartbeatEvery is how often a gateway says how it stands, at least.
 const heartbeatEvery = 5 * time.Second
 
+// maxControls is how many control planes a gateway keeps in mind.
+const maxControls = 16
+
 // FollowerOptions are what a Follower needs. Those without a default are
 // required.
 type FollowerOptions struct {
 	GatewayID, EnvironmentID string
 	Version                  string                                                               // of this gateway; reported
 	URL                      string                                                               // of the control plane, "wss://host:9443"
+	Others                   []string                                                             // of further ones, tried where that one is away
+	Announced                func(urls []string)                                                  // takes what the control plane says are all of them ("https://host:9443"), when that changes; nil: nobody asks
 	TLS                      *tls.Config                                                          // trusts the control plane's CA and nothing else (Identity.TLS)
 	Dial                     func(ctx context.Context, network, address string) (net.Conn, error) // nil: net.Dialer
 	Seed                     sluice.Secret                                                        // of the gateway's NKey
@@ -40,6 +48,7 @@ type FollowerOptions struct {
 
 // FollowerStatus is how a Follower stands.
 type FollowerStatus struct {
+	URL        string    // "https://host:9443" of the control plane it is connected to, or was, or tries
 	Connected  bool      // the bus is open, and a signed answer was heard within sluice.StaleAfter
 	Since      time.Time // while connected: since when; else when the control plane was last heard, zero for never
 	Epoch      int64
@@ -48,6 +57,7 @@ type FollowerStatus struct {
 	FromCopy   bool          // the state is that of the local copy, and the control plane has not confirmed it
 	Skew       time.Duration // the control plane's clock less this machine's, when last heard
 	Err        error         // what stands in the way; nil: nothing
+	CopyErr    error         // what is or was wrong with the local copy since the start; nil: nothing
 }
 
 // Follower is the gateway's end: it follows the state of its environment, keeps
@@ -65,12 +75,14 @@ type Follower struct {
 	loaded    chan struct{} // closed by Run
 	news      chan struct{} // capacity 1: Reports has news
 
-	mu     sync.Mutex // guards status
+	mu     sync.Mutex // guards status and others
 	status followerState
+	others []string // further control planes, "wss://host:9443"
 }
 
 // followerState is what Status is made of.
 type followerState struct {
+	url       string    // of the control plane that was tried last
 	open      bool      // there is a session
 	since     time.Time // first answer heard without a silence since
 	heard     time.Time // last answer; the own clock
@@ -80,6 +92,7 @@ type followerState struct {
 	linkErr   error // why there is no session, or nothing heard on it
 	stateErr  error // why what was received could not be taken
 	copyErr   error // why the local copy could not be read or written
+	fellBack  error // why an older generation of it was used at the start
 	wasLoaded bool
 }
 
@@ -118,10 +131,50 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	if err != nil {
 		return nil, fmt.Errorf("follower: %w", err)
 	}
-	return &Follower{
+	f := &Follower{
 		o: o, framer: framer, key: key, publicKey: publicKey, every: heartbeatEvery, ping: pingEvery,
-		loaded: make(chan struct{}), news: make(chan struct{}, 1),
-	}, nil
+		loaded: make(chan struct{}), news: make(chan struct{}, 1), status: followerState{url: o.URL},
+	}
+	for _, other := range o.Others {
+		address, err := busAddress(other)
+		if err != nil {
+			return nil, err
+		}
+		if address != o.URL {
+			f.others = append(f.others, address)
+		}
+	}
+	return f, nil
+}
+
+// addresses returns all control planes that are known, that of the options
+// first.
+func (f *Follower) addresses() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string{f.o.URL}, f.others...)
+}
+
+// announced takes which control planes there are. Whoever answers at one of the
+// addresses must still prove to be a control plane.
+func (f *Follower) announced(urls []string) {
+	if len(urls) == 0 {
+		return
+	}
+	var others []string
+	for _, u := range urls {
+		address, err := busAddress(u)
+		if err == nil && address != f.o.URL && len(others) < maxControls {
+			others = append(others, address)
+		}
+	}
+	f.mu.Lock()
+	news := !slices.Equal(others, f.others)
+	f.others = others
+	f.mu.Unlock()
+	if news && f.o.Announced != nil {
+		f.o.Announced(urls)
+	}
 }
 
 // Run applies the local copy, if there is a verified one, then follows the
@@ -163,11 +216,13 @@ func (f *Follower) Status() FollowerStatus {
 	st := f.status
 	f.mu.Unlock()
 	s := FollowerStatus{
+		URL:       "https" + strings.TrimPrefix(st.url, "wss"),
 		Connected: st.open && !st.since.IsZero() && f.o.Now().Sub(st.heard) <= sluice.StaleAfter,
 		Since:     st.heard,
 		Epoch:     st.signed.epoch, Generation: st.signed.generation,
 		FromCopy: st.fromCopy, Skew: st.skew,
-		Err: errors.Join(st.linkErr, st.stateErr, st.copyErr),
+		Err:     errors.Join(st.linkErr, st.stateErr, st.copyErr),
+		CopyErr: cmp.Or(st.copyErr, st.fellBack),
 	}
 	if s.Connected {
 		s.Since = st.since
@@ -187,13 +242,13 @@ func (f *Follower) set(change func(*followerState)) {
 
 // lost notes that there is no session, and why. Of failures in a row one is
 // logged.
-func (f *Follower) lost(ctx context.Context, err error) {
+func (f *Follower) lost(ctx context.Context, address string, err error) {
 	var again bool
 	f.set(func(s *followerState) {
 		again = s.linkErr != nil
-		s.open, s.since, s.linkErr = false, time.Time{}, fmt.Errorf("control plane: %w", err)
+		s.open, s.since, s.url, s.linkErr = false, time.Time{}, address, fmt.Errorf("control plane: %w", err)
 	})
 	if !again {
-		f.o.Log.WarnContext(ctx, "control plane is out of reach, trying on", "url", f.o.URL, "err", err)
+		f.o.Log.WarnContext(ctx, "control plane is out of reach, trying on", "url", address, "err", err)
 	}
 }

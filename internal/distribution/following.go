@@ -1,6 +1,7 @@
 package distribution
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,6 +80,11 @@ func (r *following) close() {
 func (r *following) load() {
 	loaded, err := r.copy.load()
 	r.noteCopy()
+	heard, fellBack := r.copy.lastHeard(), r.copy.damaged
+	if errors.Is(fellBack, errNoCopy) {
+		fellBack = nil
+	}
+	r.f.set(func(s *followerState) { s.heard, s.fellBack = heard, fellBack })
 	if err != nil {
 		if !errors.Is(err, errNoCopy) {
 			r.f.o.Log.Error("no generation of the local copy can be used", "err", err)
@@ -96,6 +102,16 @@ func (r *following) load() {
 func (r *following) noteCopy() {
 	err := r.copy.err()
 	r.f.set(func(s *followerState) { s.copyErr = err })
+}
+
+// trouble says what the heartbeat tells of the local copy.
+func (r *following) trouble() string {
+	r.f.mu.Lock()
+	defer r.f.mu.Unlock()
+	if err := cmp.Or(r.f.status.copyErr, r.f.status.fellBack); err != nil && !errors.Is(err, errNoCopy) {
+		return err.Error()
+	}
+	return ""
 }
 
 // apply hands an update that the replica has taken to the gateway.

@@ -105,6 +105,10 @@ type control struct {
 	url    string // wss://
 	dialer net.Dialer
 
+	shared   *control     // whose database it has; nil: its own
+	listener net.Listener // nil: start makes one
+	stop     func()
+
 	mu        sync.Mutex // guards all below
 	snapshots map[string]*Snapshot
 	gateways  map[string]sluice.Gateway // by public key
@@ -141,24 +145,32 @@ func (c *control) start() {
 			c.t.Errorf("Run: %v", err)
 		}
 	})
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{c.ca.server(c.t, controlPlaneURI, time.Now().Add(time.Hour))}})
-	if err != nil {
-		c.t.Fatal(err)
+	l := c.listener
+	if l == nil {
+		var err error
+		l, err = tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{c.ca.server(c.t, controlPlaneURI, time.Now().Add(time.Hour))}})
+		if err != nil {
+			c.t.Fatal(err)
+		}
 	}
 	c.url = "wss://" + l.Addr().String()
 	mux := http.NewServeMux()
 	mux.Handle("/services/bus", c.bus)
 	server := &http.Server{Handler: mux, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	wg.Go(func() { _ = server.Serve(l) })
-	c.t.Cleanup(func() {
+	c.stop = func() {
 		cancel()
 		_ = server.Close()
 		wg.Wait()
-	})
+	}
+	c.t.Cleanup(c.stop)
 	within(c.t, c.bus.Ready(), "the bus is ready")
 }
 
-func (c *control) snapshot(_ context.Context, environmentID string) (Snapshot, error) {
+func (c *control) snapshot(ctx context.Context, environmentID string) (Snapshot, error) {
+	if c.shared != nil {
+		return c.shared.snapshot(ctx, environmentID)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.snapshots[environmentID]
@@ -170,7 +182,10 @@ func (c *control) snapshot(_ context.Context, environmentID string) (Snapshot, e
 	return out, nil
 }
 
-func (c *control) gateway(_ context.Context, publicKey string) (sluice.Gateway, bool) {
+func (c *control) gateway(ctx context.Context, publicKey string) (sluice.Gateway, bool) {
+	if c.shared != nil {
+		return c.shared.gateway(ctx, publicKey)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	g, ok := c.gateways[publicKey]
@@ -221,6 +236,9 @@ func (c *control) environment(id string, n int) {
 
 // put changes the database, as far as Publish will tell.
 func (c *control) put(environmentID, id, body string) Change {
+	if c.shared != nil {
+		return c.shared.put(environmentID, id, body)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.snapshots[environmentID]

@@ -23,6 +23,7 @@ type Identity struct {
 	GatewayID, EnvironmentID string
 	ControlURL               string        // "https://host:9443"
 	BusURL                   string        // "wss://host:9443"
+	ControlURLs              []string      // "https://host:9443" of all control planes, as one of them last said
 	Seed                     sluice.Secret // of the gateway's NKey; never leaves it
 	CA                       []byte        // PEM, the pinned CA
 	StateKeys                [][]byte      // Ed25519 public keys that may sign states
@@ -35,6 +36,7 @@ type savedIdentity struct {
 	EnvironmentID string   `json:"environment_id"`
 	ControlURL    string   `json:"control_url"`
 	BusURL        string   `json:"bus_url"`
+	ControlURLs   []string `json:"control_urls,omitempty"`
 	Seed          string   `json:"seed"`
 	CA            string   `json:"ca"`
 	StateKeys     [][]byte `json:"state_keys"`
@@ -62,7 +64,7 @@ func LoadIdentity(dir string) (*Identity, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	i := &Identity{
-		GatewayID: s.GatewayID, EnvironmentID: s.EnvironmentID, ControlURL: s.ControlURL, BusURL: s.BusURL,
+		GatewayID: s.GatewayID, EnvironmentID: s.EnvironmentID, ControlURL: s.ControlURL, BusURL: s.BusURL, ControlURLs: s.ControlURLs,
 		Seed: sluice.Secret(s.Seed), CA: []byte(s.CA), StateKeys: s.StateKeys, Certificate: []byte(s.Certificate), Key: []byte(s.Key),
 	}
 	if err := i.check(); err != nil {
@@ -92,7 +94,7 @@ func (i *Identity) check() error {
 // its owner alone. The file is replaced at once and safely, or not at all.
 func (i *Identity) Save(dir string) (err error) {
 	text, err := json.MarshalIndent(savedIdentity{
-		GatewayID: i.GatewayID, EnvironmentID: i.EnvironmentID, ControlURL: i.ControlURL, BusURL: i.BusURL,
+		GatewayID: i.GatewayID, EnvironmentID: i.EnvironmentID, ControlURL: i.ControlURL, BusURL: i.BusURL, ControlURLs: i.ControlURLs,
 		Seed: i.Seed.Reveal(), CA: string(i.CA), StateKeys: i.StateKeys, Certificate: string(i.Certificate), Key: string(i.Key),
 	}, "", "  ")
 	if err != nil {

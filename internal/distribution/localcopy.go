@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // compactFrom is the size from which a log that has outgrown its base is folded
@@ -35,9 +36,10 @@ type localCopy struct {
 	file     *os.File // its log, open for appending; nil: none, or broken
 	baseSize int64
 	logSize  int64
-	dirty    bool  // appended and not synced
-	damaged  error // of the newest generation, or of all; nil once a new one is written
-	broken   error // nil: what was appended is there
+	dirty    bool      // appended and not synced
+	damaged  error     // of the newest generation, or of all; nil once a new one is written
+	broken   error     // nil: what was appended is there
+	marked   time.Time // when the control plane was last noted as heard
 }
 
 // err says what is wrong with the copy.
@@ -46,6 +48,39 @@ func (c *localCopy) err() error {
 		return c.broken
 	}
 	return c.damaged
+}
+
+// heardFile is empty; the time of its last change is when the control plane was
+// last heard. It says how old the copy may be, and nothing depends on it.
+const heardFile = "heard"
+
+// markEvery is how often that time is written, at most.
+const markEvery = 10 * time.Second
+
+// markHeard notes that the control plane was heard. It is not synced: a power
+// cut may lose the last minute of it.
+func (c *localCopy) markHeard(at time.Time) {
+	if at.Sub(c.marked) < markEvery {
+		return
+	}
+	c.marked = at
+	name := filepath.Join(c.dir, heardFile)
+	if err := os.Chtimes(name, at, at); err == nil {
+		return
+	}
+	if f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
+		_ = f.Close() // it is now that it was made
+	}
+}
+
+// lastHeard returns when the control plane was last heard, zero where that is
+// not known.
+func (c *localCopy) lastHeard() time.Time {
+	info, err := os.Stat(filepath.Join(c.dir, heardFile))
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime().UTC()
 }
 
 // errNoCopy is given where there is no copy at all.

@@ -255,6 +255,7 @@ type heartbeat struct {
 	version     string
 	deployments artifact.Digest // of the list
 	list        []byte          // JSON of []sluice.DeploymentReport; empty: left out
+	trouble     string          // what is wrong with the gateway itself; empty: nothing
 }
 
 func (h *heartbeat) append(b []byte) []byte {
@@ -263,28 +264,32 @@ func (h *heartbeat) append(b []byte) []byte {
 	b = append(b, h.root[:]...)
 	b = appendText(b, h.version)
 	b = append(b, h.deployments[:]...)
-	return appendText(b, h.list)
+	b = appendText(b, h.list)
+	return appendText(b, h.trouble)
 }
 
 func readHeartbeat(r *reader) (*heartbeat, error) {
-	h := &heartbeat{epoch: r.integer(), generation: r.integer(), root: r.digest(), version: r.text(), deployments: r.digest(), list: r.bytes()}
+	h := &heartbeat{epoch: r.integer(), generation: r.integer(), root: r.digest(), version: r.text(), deployments: r.digest(), list: r.bytes(), trouble: r.text()}
 	return h, r.err
 }
 
 // answer is the control plane's to a heartbeat: the state there is to have,
-// signed at that moment, and which list of deployments it knows.
+// signed at that moment, which list of deployments it knows, and the addresses
+// of all control planes where there are several.
 type answer struct {
 	signed      signedRoot
 	deployments artifact.Digest
+	controls    []string // "https://host:9443"
 }
 
 func (a *answer) append(b []byte) []byte {
 	b = appendRoot(b, &a.signed)
-	return append(b, a.deployments[:]...)
+	b = append(b, a.deployments[:]...)
+	return appendTexts(b, a.controls)
 }
 
 func readAnswer(r *reader) (*answer, error) {
-	a := &answer{signed: r.root(), deployments: r.digest()}
+	a := &answer{signed: r.root(), deployments: r.digest(), controls: r.texts()}
 	return a, r.err
 }
 

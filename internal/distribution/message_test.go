@@ -28,8 +28,8 @@ func TestMessagesAreReadAsWritten(t *testing.T) {
 		read  func(*reader) (any, error)
 	}{
 		"change":     {&change{signed, true, items, []string{"a", "b"}}, (&change{signed, true, items, []string{"a", "b"}}).append, func(r *reader) (any, error) { return readChange(r) }},
-		"heartbeat":  {&heartbeat{1, 2, signed.root, "v", signed.root, []byte("[]")}, (&heartbeat{1, 2, signed.root, "v", signed.root, []byte("[]")}).append, func(r *reader) (any, error) { return readHeartbeat(r) }},
-		"answer":     {&answer{signed, signed.root}, (&answer{signed, signed.root}).append, func(r *reader) (any, error) { return readAnswer(r) }},
+		"heartbeat":  {&heartbeat{1, 2, signed.root, "v", signed.root, []byte("[]"), "t"}, (&heartbeat{1, 2, signed.root, "v", signed.root, []byte("[]"), "t"}).append, func(r *reader) (any, error) { return readHeartbeat(r) }},
+		"answer":     {&answer{signed, signed.root, []string{"u"}}, (&answer{signed, signed.root, []string{"u"}}).append, func(r *reader) (any, error) { return readAnswer(r) }},
 		"comparison": {&c, c.append, func(r *reader) (any, error) { return readComparison(r) }},
 		"fetch": {
 			&fetch{1, 2, []want{{3, "after", []entry{{id: "a", digest: signed.root}}}, {255, "", []entry{}}}},

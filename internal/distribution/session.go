@@ -22,6 +22,7 @@ const (
 
 // session is one connection of a gateway to the bus.
 type session struct {
+	url     string // of the control plane
 	conn    *nats.Conn
 	inbox   string         // where heartbeats are answered
 	changes chan *nats.Msg // never closed
@@ -31,13 +32,14 @@ type session struct {
 
 // open connects to the control plane. It does not reconnect by itself: every
 // connection is a new session, and why one could not be had is known.
-func (f *Follower) open(ctx context.Context) (*session, error) {
+func (f *Follower) open(ctx context.Context, address string) (*session, error) {
 	s := &session{
+		url:     address,
 		inbox:   inboxPrefix(f.o.GatewayID) + ".heartbeat",
 		changes: make(chan *nats.Msg), answers: make(chan *nats.Msg), closed: make(chan struct{}),
 	}
 	var err error
-	s.conn, err = nats.Connect(f.o.URL,
+	s.conn, err = nats.Connect(address,
 		nats.Name(f.o.GatewayID),
 		nats.ProxyPath(busPath),
 		nats.Secure(f.o.TLS),
@@ -83,13 +85,17 @@ func (s *session) subscribe(subject string, to chan<- *nats.Msg) error {
 	return sub.SetPendingLimits(-1, pendingSize)
 }
 
-// connect keeps a session open until ctx ends, and hands each new one over.
+// connect keeps a session open until ctx ends, and hands each new one over. Of
+// several control planes it tries one after the other, and pauses when it has
+// tried all.
 func (f *Follower) connect(ctx context.Context, sessions chan<- *session) {
-	for failed := 0; ; failed++ {
+	for failed, next := 0, 0; ; failed, next = failed+1, next+1 {
 		began := time.Now()
-		s, err := f.open(ctx)
+		addresses := f.addresses()
+		address := addresses[next%len(addresses)]
+		s, err := f.open(ctx, address)
 		if err == nil {
-			f.set(func(s *followerState) { s.open, s.since = true, time.Time{} })
+			f.set(func(s *followerState) { s.open, s.since, s.url = true, time.Time{}, address })
 			select {
 			case sessions <- s:
 			case <-ctx.Done():
@@ -107,12 +113,12 @@ func (f *Follower) connect(ctx context.Context, sessions chan<- *session) {
 		if ctx.Err() != nil {
 			return
 		}
-		f.lost(ctx, explain(err))
+		f.lost(ctx, address, explain(err))
 		if time.Since(began) > lastDelay {
 			failed = 0 // it was there for a while
 		}
 		select {
-		case <-time.After(delay(failed)):
+		case <-time.After(delay(failed / len(addresses))):
 		case <-ctx.Done():
 			return
 		}

@@ -3,8 +3,10 @@ package distribution
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -16,34 +18,42 @@ import (
 type heard struct {
 	report      sluice.Report
 	deployments artifact.Digest // of the report's list
+	at          string          // id of the control plane it is connected to; "": this one
+	told        artifact.Digest // list that was last sent to other control planes
 }
 
-// listen turns heartbeats, and the ends of connections, into reports and
-// answers the heartbeats, until ctx ends.
-func (b *Bus) listen(ctx context.Context, control *nats.Conn, heartbeats *nats.Subscription) {
+// errElsewhere is given for a heartbeat that another control plane answers.
+var errElsewhere = errors.New("the gateway is not connected here")
+
+// listen turns heartbeats, the ends of connections and what other control planes
+// say into reports and answers the heartbeats, until ctx ends.
+func (b *Bus) listen(ctx context.Context, control *nats.Conn, heartbeats, fromPeers *nats.Subscription) {
 	known := make(map[string]*heard)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	messages := make(chan *nats.Msg)
-	wg.Go(func() {
-		for {
-			m, ok := b.next(ctx, heartbeats)
-			if !ok {
-				return
-			}
-			select {
-			case messages <- m:
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
+	messages, peerMessages := make(chan *nats.Msg), make(chan *nats.Msg)
+	wg.Go(func() { b.carry(ctx, heartbeats, messages) })
+	if fromPeers != nil {
+		wg.Go(func() { b.carry(ctx, fromPeers, peerMessages) })
+	}
+	greet := time.NewTicker(heartbeatEvery)
+	defer greet.Stop()
+	b.greetPeers()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-greet.C:
+			b.greetPeers()
+		case m := <-peerMessages:
+			if err := b.hearPeer(m, known); err != nil {
+				b.o.Log.WarnContext(ctx, "message of another control plane could not be used", "err", err)
+			}
 		case m := <-messages:
 			environmentID, list, err := b.hear(m, known)
+			if errors.Is(err, errElsewhere) {
+				continue
+			}
 			if err != nil {
 				b.o.Log.WarnContext(ctx, "heartbeat of a gateway could not be used", "subject", m.Subject, "err", err)
 				continue
@@ -65,13 +75,29 @@ func (b *Bus) listen(ctx context.Context, control *nats.Conn, heartbeats *nats.S
 			})
 		case id := <-b.gone:
 			h := known[id]
-			if h == nil || b.tunnels.live(id) { // or it is back already
+			if h == nil || h.at != "" || b.tunnels.live(id) { // or it is back already, or elsewhere
 				continue
 			}
 			delete(known, id)
 			h.report.Connected = false
 			b.o.Log.InfoContext(ctx, "gateway disconnected", "gateway_id", id)
 			b.o.Report(h.report)
+			b.tellPeers(peerMessage{Kind: peerReport, Report: sluice.Report{GatewayID: id}})
+		}
+	}
+}
+
+// carry hands the messages of a subscription over, until ctx ends.
+func (b *Bus) carry(ctx context.Context, from *nats.Subscription, to chan<- *nats.Msg) {
+	for {
+		m, ok := b.next(ctx, from)
+		if !ok {
+			return
+		}
+		select {
+		case to <- m:
+		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -92,12 +118,15 @@ func (b *Bus) hear(m *nats.Msg, known map[string]*heard) (environmentID string, 
 		return "", deployments, err
 	}
 	if !b.tunnels.live(gatewayID) {
-		return environmentID, deployments, nil // it was on its way when the gateway went
+		return "", deployments, errElsewhere // or it was on its way when the gateway went
 	}
 	h := known[gatewayID]
 	if h == nil {
 		h = &heard{report: sluice.Report{GatewayID: gatewayID}}
 		known[gatewayID] = h
+	}
+	if h.at != "" {
+		h.at, h.told = "", artifact.Digest{}
 	}
 	if len(beat.list) > 0 {
 		var list []sluice.DeploymentReport
@@ -109,12 +138,13 @@ func (b *Bus) hear(m *nats.Msg, known map[string]*heard) (environmentID string, 
 	if h.deployments == beat.deployments { // else the answer makes the gateway send its list
 		h.report = sluice.Report{
 			GatewayID: gatewayID, HeardAt: b.o.Now(), Connected: true,
-			Epoch: beat.epoch, Generation: beat.generation, Version: beat.version, Deployments: h.report.Deployments,
+			Epoch: beat.epoch, Generation: beat.generation, Version: beat.version, Trouble: beat.trouble, Deployments: h.report.Deployments,
 		}
 		if beat.root != (artifact.Digest{}) {
 			h.report.Root = beat.root.String()
 		}
 		b.o.Report(h.report)
+		b.sharePeers(h)
 	}
 	return environmentID, h.deployments, nil
 }
@@ -122,7 +152,7 @@ func (b *Bus) hear(m *nats.Msg, known map[string]*heard) (environmentID string, 
 // answerHeartbeat says which state there is to have, signed now: a bus that
 // holds changes back cannot make an old state pass for the current one.
 func (b *Bus) answerHeartbeat(control *nats.Conn, m *nats.Msg, v *view, deployments artifact.Digest) {
-	a := answer{signed: b.signed(v), deployments: deployments}
+	a := answer{signed: b.signed(v), deployments: deployments, controls: b.controls()}
 	b.reply(control, m, a.append(nil))
 }
 
@@ -145,7 +175,7 @@ func (r *following) beat() error {
 	signed := &r.replica.signed
 	h := heartbeat{
 		epoch: signed.epoch, generation: signed.generation, root: signed.root,
-		version: r.f.o.Version, deployments: artifact.DigestOf(list),
+		version: r.f.o.Version, deployments: artifact.DigestOf(list), trouble: r.trouble(),
 	}
 	r.sent, r.omitted = h.deployments, h.deployments == r.acked
 	if !r.omitted {
@@ -179,10 +209,12 @@ func (r *following) answer(m *nats.Msg) error {
 		return fmt.Errorf("answer to a heartbeat: it was signed at %s, long before an earlier one", a.signed.time)
 	}
 	r.answered = a.signed.time
+	r.f.announced(a.controls)
 	if r.acked = a.deployments; r.omitted && r.acked != r.sent {
 		r.f.Report()
 	}
 	now, here := r.f.o.Now(), &r.replica.signed
+	r.copy.markHeard(now)
 	again := false
 	r.f.set(func(s *followerState) {
 		if again = s.since.IsZero() || now.Sub(s.heard) > sluice.StaleAfter; again {
@@ -194,7 +226,7 @@ func (r *following) answer(m *nats.Msg) error {
 		}
 	})
 	if again {
-		r.f.o.Log.Info("control plane connected", "url", r.f.o.URL, "generation", a.signed.generation)
+		r.f.o.Log.Info("control plane connected", "url", r.session.url, "generation", a.signed.generation)
 	}
 	if here.newerThan(&a.signed) && a.signed.time.Sub(here.time) > sluice.StaleAfter {
 		return fmt.Errorf("the control plane is at epoch %d generation %d, before epoch %d generation %d of this gateway; was it restored from a backup without a new epoch?",

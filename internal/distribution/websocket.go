@@ -194,17 +194,19 @@ func (ts *tunnels) admit(address string, g sluice.Gateway) (older *tunnel, ok bo
 
 // live reports whether a gateway is connected.
 func (ts *tunnels) live(gatewayID string) bool {
+	return ts.of(gatewayID) != nil
+}
+
+// of returns the connection of a gateway, nil where it has none.
+func (ts *tunnels) of(gatewayID string) *tunnel {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	return ts.byGateway[gatewayID] != nil
+	return ts.byGateway[gatewayID]
 }
 
 // cut closes the connection of a gateway.
 func (ts *tunnels) cut(gatewayID string) {
-	ts.mu.Lock()
-	t := ts.byGateway[gatewayID]
-	ts.mu.Unlock()
-	if t != nil {
+	if t := ts.of(gatewayID); t != nil {
 		t.close()
 	}
 }
