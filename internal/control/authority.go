@@ -184,6 +184,18 @@ func (a *authority) signRequest(csrPEM, name string, hosts []string) (string, er
 // certificate for the hosts, issued anew when two thirds of its life are over.
 // The chain holds the authority's certificate, so that a fingerprint pins it.
 func (p *Plane) ServerCertificate(hosts []string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return p.certificate("Sluice control plane", hosts)
+}
+
+// peerCertificate is ServerCertificate for other control planes, who look at the
+// name that only control planes get and at no host.
+func (p *Plane) peerCertificate() func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return p.certificate("Sluice control plane, to others", nil)
+}
+
+// certificate issues a control plane's certificate for whoever asks, with any
+// ClientHelloInfo or nil.
+func (p *Plane) certificate(name string, hosts []string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	var mu sync.Mutex // guards current and renewAt
 	var current *tls.Certificate
 	var renewAt time.Time
@@ -197,7 +209,7 @@ func (p *Plane) ServerCertificate(hosts []string) func(*tls.ClientHelloInfo) (*t
 		if err != nil {
 			return nil, err
 		}
-		der, err := p.authority.sign(&key.PublicKey, "Sluice control plane", hosts, []*url.URL{{Scheme: "sluice", Opaque: "control-plane"}})
+		der, err := p.authority.sign(&key.PublicKey, name, hosts, []*url.URL{{Scheme: "sluice", Opaque: "control-plane"}})
 		if err != nil {
 			return nil, err
 		}

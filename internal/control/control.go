@@ -63,6 +63,10 @@ type Options struct {
 	// peer's certificate may be pinned at first contact.
 	LocalHost func(host string) bool
 
+	// Cluster is how this control plane and others over the same database find
+	// each other; nil: it is the only one. Certificate and CA are filled in here.
+	Cluster *distribution.ClusterOptions
+
 	// Dial opens connections to gateways' management ports; nil: net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -110,8 +114,11 @@ func New(ctx context.Context, o Options) (*Plane, error) {
 	if err = p.db.Update(ctx, p.syncEnvironments); err != nil {
 		return nil, fmt.Errorf("take over the configured environments: %w", err)
 	}
+	if o.Cluster != nil {
+		o.Cluster.CA, o.Cluster.Certificate = p.CACertificates(), p.peerCertificate()
+	}
 	p.bus, err = distribution.NewBus(distribution.Options{
-		Signer: p.stateKey, Snapshot: p.snapshot, Gateway: p.gatewayByKey, Report: p.heard, Log: o.Log, Now: o.Now,
+		Signer: p.stateKey, Snapshot: p.snapshot, Gateway: p.gatewayByKey, Report: p.heard, Cluster: o.Cluster, Log: o.Log, Now: o.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the bus: %w", err)
@@ -157,6 +164,10 @@ func (p *Plane) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.bus.Run(ctx) })
 	g.Go(func() error { return p.relay(ctx, last) })
+	g.Go(func() error { return p.db.Watch(ctx) })
+	if p.o.Cluster != nil {
+		g.Go(func() error { return p.keepUp(ctx) })
+	}
 	g.Go(func() error { return p.settle(ctx) })
 	g.Go(func() error { return p.keepHouse(ctx) })
 	for _, e := range p.o.Environments {
@@ -179,6 +190,9 @@ func (p *Plane) keepHouse(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		}
+		if !p.db.Leads() {
+			continue
 		}
 		if err := p.db.Update(ctx, p.removeExpired); err != nil && ctx.Err() == nil {
 			p.log.Error("expired entries were not removed", "err", err)

@@ -26,6 +26,9 @@ type ConfiguredEnvironment struct {
 // their order. One that is no longer configured is kept as it is, and is then
 // an administrator's to change: nothing is undeployed by a typing error.
 func (p *Plane) syncEnvironments(tx *database.Tx) error {
+	if p.o.Cluster != nil && len(p.o.Environments) == 0 {
+		return nil // they are in the file of another control plane
+	}
 	existing, err := tx.Environments()
 	if err != nil {
 		return err

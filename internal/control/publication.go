@@ -391,6 +391,9 @@ func (p *Plane) settle(ctx context.Context) error {
 		if err := p.storeRevocations(ctx); err != nil && ctx.Err() == nil {
 			p.log.Error("what gateways refuse was not stored", "err", err)
 		}
+		if !p.db.Leads() {
+			continue // another control plane does it
+		}
 		var open []sluice.Publication
 		err := p.db.View(ctx, func(tx *database.Tx) (err error) {
 			open, err = tx.UnfinishedPublications()

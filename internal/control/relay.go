@@ -20,8 +20,12 @@ const (
 
 // clearOutbox drops what was left in the outbox before the start, and returns the
 // last event of then. Gateways get it from the snapshot, which is not read before
-// the bus runs; what is committed from here on is sent.
+// the bus runs; what is committed from here on is sent. Where other control planes
+// may be running it drops nothing: their gateways may not have heard of it.
 func (p *Plane) clearOutbox(ctx context.Context) (last int64, err error) {
+	if p.o.Cluster != nil {
+		return 0, nil
+	}
 	err = p.db.Update(ctx, func(tx *database.Tx) error {
 		if last, err = tx.LastEvent(); err != nil {
 			return err
@@ -35,7 +39,7 @@ func (p *Plane) clearOutbox(ctx context.Context) (last int64, err error) {
 }
 
 // relay carries the events after the given one from the outbox to the bus, in
-// order, until ctx ends.
+// order, until ctx ends. Of several control planes one does so at a time.
 func (p *Plane) relay(ctx context.Context, after int64) error {
 	select {
 	case <-p.bus.Ready():
@@ -51,6 +55,10 @@ func (p *Plane) relay(ctx context.Context, after int64) error {
 			return nil
 		case <-p.db.Committed():
 		case <-wait.C:
+		}
+		if !p.db.Leads() {
+			after = 0 // whoever does deletes what was sent
+			continue
 		}
 		next := relayPoll
 		if after, err = p.relayFrom(ctx, after); err != nil && ctx.Err() == nil {

@@ -50,6 +50,17 @@ func (s *status) forget(gatewayID string) {
 	s.changed = make(chan struct{})
 }
 
+// known returns the ids of all gateways that have said something.
+func (s *status) known() map[string]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := make(map[string]bool, len(s.reports))
+	for id := range s.reports {
+		ids[id] = true
+	}
+	return ids
+}
+
 // next returns a channel that is closed at the next report.
 func (s *status) next() <-chan struct{} {
 	s.mu.Lock()
