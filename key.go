@@ -1,6 +1,11 @@
 package sluice
 
-import "time"
+import (
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
 
 // KeyType says for which side a key was made.
 type KeyType string
@@ -52,3 +57,27 @@ const (
 	GrantRefreshToken      = "refresh_token"
 	GrantAuthorizationCode = "authorization_code"
 )
+
+// IsRedirectURI reports whether codes may be sent to uri: an absolute URI with
+// https, with http on this machine alone, or with a scheme of the application's
+// own that holds a dot (RFC 8252 §7.1); without user, fragment, blanks and
+// wildcards.
+func IsRedirectURI(uri string) bool {
+	u, err := url.Parse(uri)
+	if err != nil || len(uri) > 2000 || u.Fragment != "" || u.User != nil || u.Opaque != "" || strings.ContainsAny(uri, "#*\\<>\"'`{}|^;, ") {
+		return false
+	}
+	for _, c := range uri {
+		if c < '!' || c > '~' {
+			return false
+		}
+	}
+	switch u.Scheme {
+	case "https":
+		return u.Hostname() != ""
+	case "http":
+		ip, err := netip.ParseAddr(u.Hostname())
+		return u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
+	}
+	return strings.Contains(u.Scheme, ".")
+}

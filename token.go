@@ -43,7 +43,7 @@ type ManagementClient struct {
 	Organization string
 	UserID       string
 	Name         string // unique for its user
-	CallbackURL  string // kept as text, never a redirect URI
+	CallbackURL  string // kept as text; codes go there only where IsRedirectURI
 	Grants       []string
 	SecretHashes []string // newest first
 	CreatedAt    time.Time

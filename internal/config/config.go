@@ -108,6 +108,8 @@ type KeyManager struct {
 	PasswordGrant     bool          // the grant may be ticked at all; quickstart also ticks it for new keys
 	AccessTokenTTL    time.Duration // default validity of access tokens
 	MaxAccessTokenTTL time.Duration // the most a consumer key may ask for
+	RefreshTokenTTL   time.Duration // validity of each refresh token
+	IDTokenTTL        time.Duration // validity of id_tokens
 	RevokeURL         string        // address shown in the Store
 	ApplicationScope  string        // scope added to client_credentials tokens
 	ScopeWhitelist    []string      // regular expressions of scopes granted without a role check

@@ -157,6 +157,7 @@ func (d *Draft) fingerprint(v Value) string {
 const (
 	defaultTokenTTL    = time.Hour
 	defaultMaxTokenTTL = 24 * time.Hour
+	defaultRefreshTTL  = 24 * time.Hour
 	longestTokenTTL    = 365 * 24 * time.Hour
 )
 
@@ -170,6 +171,8 @@ func (d *Draft) settleKeyManager() {
 		d.problem(s.AccessTokenTTL, "%s %s is above max_access_token_ttl, which is %s",
 			s.AccessTokenTTL.Name, s.AccessTokenTTL.Text, shortDuration(c.MaxAccessTokenTTL))
 	}
+	c.RefreshTokenTTL = d.duration(s.RefreshTokenTTL, defaultRefreshTTL, time.Second, longestTokenTTL)
+	c.IDTokenTTL = d.duration(s.IDTokenTTL, defaultTokenTTL, time.Second, longestTokenTTL)
 	c.RevokeURL = d.revokeURL(s.RevokeURL)
 	c.ApplicationScope = "am_application_scope"
 	if v := s.ApplicationScope; v.Usable() {

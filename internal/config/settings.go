@@ -57,6 +57,7 @@ type Settings struct {
 	}
 	KeyManager struct {
 		RevealSecrets, PasswordGrant, AccessTokenTTL, MaxAccessTokenTTL Value
+		RefreshTokenTTL, IDTokenTTL                                     Value
 		RevokeURL, ApplicationScope                                     Value
 		ScopeWhitelist                                                  []Value // nil: nobody wrote the list
 	}
@@ -140,6 +141,8 @@ func (s *Settings) fields() []field {
 		{"key_manager.password_grant", boolean, &k.PasswordGrant, nil},
 		{"key_manager.access_token_ttl", duration, &k.AccessTokenTTL, nil},
 		{"key_manager.max_access_token_ttl", duration, &k.MaxAccessTokenTTL, nil},
+		{"key_manager.refresh_token_ttl", duration, &k.RefreshTokenTTL, nil},
+		{"key_manager.id_token_ttl", duration, &k.IDTokenTTL, nil},
 		{"key_manager.revoke_url", text, &k.RevokeURL, nil},
 		{"key_manager.application_scope", text, &k.ApplicationScope, nil},
 		{"key_manager.scope_whitelist", texts, nil, &k.ScopeWhitelist},

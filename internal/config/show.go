@@ -145,6 +145,8 @@ func (p *printer) keyManager(k KeyManager) {
 	p.put("password_grant", k.PasswordGrant)
 	p.put("access_token_ttl", k.AccessTokenTTL)
 	p.put("max_access_token_ttl", k.MaxAccessTokenTTL)
+	p.put("refresh_token_ttl", k.RefreshTokenTTL)
+	p.put("id_token_ttl", k.IDTokenTTL)
 	p.put("revoke_url", k.RevokeURL)
 	p.put("application_scope", k.ApplicationScope)
 	var scopes []string

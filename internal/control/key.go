@@ -100,6 +100,9 @@ func (p *Plane) checkKeyRequest(r *KeyRequest) error {
 			problems.Add("grantTypesToBeSupported", "key.grants", "The grant type %q is not offered.", g)
 		}
 	}
+	if slices.Contains(r.Grants, sluice.GrantAuthorizationCode) && !sluice.IsRedirectURI(r.CallbackURL) {
+		problems.Add("callbackUrl", "key.callback", "The code grant needs a callback URL: absolute, with https, or http on this machine alone, or a scheme of the application's own such as com.example.app, without fragment, user and wildcards.")
+	}
 	if r.TTL < time.Second || r.TTL > p.o.MaxAccessTokenTTL || r.TTL%time.Second != 0 {
 		problems.Add("validityTime", "key.validity", "The validity is 1 to %d whole seconds.", int(p.o.MaxAccessTokenTTL/time.Second))
 	}

@@ -14,7 +14,8 @@ const maxClientSecrets = 10
 
 // RegisterClient registers a client of the management API for the actor. The
 // same user and name always give the same client, with a new secret. Where the
-// password grant is off for management clients it is left out of the answer.
+// password grant is off for management clients it is left out of the answer, and
+// so is the code grant where the callback is text and no redirect URI.
 func (p *Plane) RegisterClient(ctx context.Context, name, callback string, grants []string) (sluice.ManagementClient, sluice.Secret, error) {
 	a, err := known(ctx)
 	if err != nil {
@@ -34,7 +35,13 @@ func (p *Plane) RegisterClient(ctx context.Context, name, callback string, grant
 		}
 		c.CallbackURL = callback
 		c.Grants = slices.DeleteFunc(slices.Clone(grants), func(g string) bool {
-			return g != sluice.GrantPassword && g != sluice.GrantRefreshToken || g == sluice.GrantPassword && !p.o.LegacyLogin
+			switch g {
+			case sluice.GrantPassword:
+				return !p.o.LegacyLogin
+			case sluice.GrantAuthorizationCode:
+				return !sluice.IsRedirectURI(callback)
+			}
+			return g != sluice.GrantRefreshToken
 		})
 		c.SecretHashes = append([]string{secret.Hash()}, c.SecretHashes...)
 		c.SecretHashes = c.SecretHashes[:min(len(c.SecretHashes), maxClientSecrets)]

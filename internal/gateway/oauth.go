@@ -49,7 +49,8 @@ func (g *Gateway) serveOAuth(ctx context.Context, x *policy.Exchange, o *oauthPa
 	}
 	if m := string(x.Request.Method); m != o.verb && !(m == "HEAD" && o.verb == "GET") {
 		x.AddField(&x.Response.Fields, "Allow", o.allow)
-		return policy.MethodNotAllowed
+		refuseOAuth(x, 405, `{"error":"invalid_request","error_description":"The method is not allowed here."}`)
+		return nil
 	}
 	if g.o.KeyManager == nil {
 		refuseUnavailable(x)
@@ -84,6 +85,7 @@ func refuseUnavailable(x *policy.Exchange) {
 func refuseOAuth(x *policy.Exchange, status int, body string) {
 	x.AddField(&x.Response.Fields, "Content-Type", "application/json")
 	x.AddField(&x.Response.Fields, "Cache-Control", "no-store")
+	x.AddField(&x.Response.Fields, "Pragma", "no-cache")
 	x.Answer(status, x.Copy(body))
 }
 

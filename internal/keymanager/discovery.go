@@ -11,9 +11,9 @@ import (
 // Discovery returns the metadata of RFC 8414, which OpenID Connect shares. It
 // names what works and nothing else; what has no values is left out (§3.2).
 func (p *provider) Discovery(context.Context, *op.Request[struct{}]) (*op.Response, error) {
-	origin := p.s.issuer.Scheme + "://" + p.s.issuer.Host
+	origin := p.s.origin()
 	methods := []oidc.AuthMethod{oidc.AuthMethodBasic, oidc.AuthMethodPost}
-	return op.NewResponse(&oidc.DiscoveryConfiguration{
+	return op.NewResponse(&metadata{IssuerInAnswer: true, DiscoveryConfiguration: oidc.DiscoveryConfiguration{
 		Issuer:                                 p.s.o.Issuer,
 		TokenEndpoint:                          origin + pathToken,
 		RevocationEndpoint:                     origin + pathRevoke,
@@ -23,7 +23,22 @@ func (p *provider) Discovery(context.Context, *op.Request[struct{}]) (*op.Respon
 		TokenEndpointAuthMethodsSupported:      methods,
 		RevocationEndpointAuthMethodsSupported: methods,
 		IntrospectionEndpointAuthMethodsSupported: methods,
-	}), nil
+		AuthorizationEndpoint:                     origin + pathAuthorize,
+		UserinfoEndpoint:                          origin + pathUserinfo,
+		ResponseTypesSupported:                    []string{string(oidc.ResponseTypeCode)},
+		ResponseModesSupported:                    []string{string(oidc.ResponseModeQuery)},
+		CodeChallengeMethodsSupported:             []oidc.CodeChallengeMethod{oidc.CodeChallengeMethodS256},
+		SubjectTypesSupported:                     []string{"public"},
+		IDTokenSigningAlgValuesSupported:          []string{string(jose.ES256)},
+		ScopesSupported:                           []string{scopeOpenID},
+		ClaimsSupported:                           []string{"sub", "preferred_username", "email"},
+	}}), nil
+}
+
+// metadata is the library's, with what it lacks.
+type metadata struct {
+	oidc.DiscoveryConfiguration
+	IssuerInAnswer bool `json:"authorization_response_iss_parameter_supported"` // RFC 9207 §3
 }
 
 // Keys returns the public keys that access tokens are signed with (RFC 7517).

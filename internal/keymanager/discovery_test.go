@@ -15,16 +15,26 @@ func TestMetadata(t *testing.T) {
 	f := start(t, nil)
 	methods := []any{"client_secret_basic", "client_secret_post"}
 	want := map[string]any{
-		"issuer":                                        issuer,
-		"token_endpoint":                                "https://localhost:9443/oauth2/token",
-		"revocation_endpoint":                           "https://localhost:9443/oauth2/revoke",
-		"introspection_endpoint":                        "https://localhost:9443/oauth2/introspect",
-		"jwks_uri":                                      "https://localhost:9443/oauth2/jwks",
-		"grant_types_supported":                         []any{"client_credentials", "password", "refresh_token"},
-		"token_endpoint_auth_methods_supported":         methods,
-		"revocation_endpoint_auth_methods_supported":    methods,
-		"introspection_endpoint_auth_methods_supported": methods,
-		"request_uri_parameter_supported":               false,
+		"issuer":                                         issuer,
+		"token_endpoint":                                 "https://localhost:9443/oauth2/token",
+		"revocation_endpoint":                            "https://localhost:9443/oauth2/revoke",
+		"introspection_endpoint":                         "https://localhost:9443/oauth2/introspect",
+		"jwks_uri":                                       "https://localhost:9443/oauth2/jwks",
+		"grant_types_supported":                          []any{"authorization_code", "client_credentials", "refresh_token", "password"},
+		"token_endpoint_auth_methods_supported":          methods,
+		"revocation_endpoint_auth_methods_supported":     methods,
+		"introspection_endpoint_auth_methods_supported":  methods,
+		"request_uri_parameter_supported":                false,
+		"authorization_endpoint":                         "https://localhost:9443/oauth2/authorize",
+		"userinfo_endpoint":                              "https://localhost:9443/oauth2/userinfo",
+		"response_types_supported":                       []any{"code"},
+		"response_modes_supported":                       []any{"query"},
+		"code_challenge_methods_supported":               []any{"S256"},
+		"subject_types_supported":                        []any{"public"},
+		"id_token_signing_alg_values_supported":          []any{"ES256"},
+		"scopes_supported":                               []any{"openid"},
+		"claims_supported":                               []any{"sub", "preferred_username", "email"},
+		"authorization_response_iss_parameter_supported": true,
 	}
 	for _, path := range []string{
 		"/.well-known/openid-configuration",
@@ -73,7 +83,7 @@ func TestKeySet(t *testing.T) {
 
 func TestUnknownEndpoints(t *testing.T) {
 	f := start(t, nil)
-	for _, path := range []string{"/oauth2/", "/oauth2/authorize", "/oauth2/userinfo", "/healthz", "/readyz", "/.well-known/other"} {
+	for _, path := range []string{"/oauth2/", "/oauth2/device", "/oauth2/logout", "/healthz", "/readyz", "/.well-known/other"} {
 		if a := f.do(f.request(http.MethodGet, path, "")); a.status != http.StatusNotFound || a.text("error") == "" {
 			t.Errorf("GET %s = %d %s, want 404", path, a.status, a.body)
 		}

@@ -46,8 +46,9 @@ func organizationOf(client op.Client) string {
 func passwordDigest(user sluice.User) string { return sluice.Secret(user.PasswordHash).Hash() }
 
 // addRefreshToken puts a refresh token beside the user's new access token: the
-// next one of the family, or where that is "" the first of a new one.
-func (s *Server) addRefreshToken(tx *database.Tx, client op.Client, user sluice.User, family string, scopes []string, i *issued) error {
+// next one of the family, or where that is "" the first of a new one. It returns
+// the family.
+func (s *Server) addRefreshToken(tx *database.Tx, client op.Client, user sluice.User, family string, scopes []string, i *issued) (string, error) {
 	now := s.now()
 	id := sluice.NewID(now)
 	i.refresh = sluice.NewSecret()
@@ -55,8 +56,9 @@ func (s *Server) addRefreshToken(tx *database.Tx, client op.Client, user sluice.
 	if _, signed := client.(*applicationClient); signed {
 		until = until.Add(clockLeeway)
 	}
-	return tx.AddRefreshToken(&sluice.RefreshToken{
-		ID: id, Hash: i.refresh.Hash(), Family: cmp.Or(family, id), ClientID: client.GetID(), UserID: user.ID,
+	family = cmp.Or(family, id)
+	return family, tx.AddRefreshToken(&sluice.RefreshToken{
+		ID: id, Hash: i.refresh.Hash(), Family: family, ClientID: client.GetID(), UserID: user.ID,
 		PasswordDigest: passwordDigest(user), Scopes: scopes, AccessTokenID: i.id, AccessUntil: until,
 		CreatedAt: now, ExpiresAt: now.Add(s.o.RefreshTokenTTL),
 	})

@@ -55,6 +55,9 @@ func (s *Server) password(ctx context.Context, client op.Client, form url.Values
 		return issued{}, err
 	}
 	token, err := s.issue(ctx, a, &user, requested, 0)
+	if err == nil {
+		err = s.addIDToken(client, user, "", s.now(), &token)
+	}
 	if err != nil {
 		return issued{}, err
 	}
@@ -68,7 +71,7 @@ func (s *Server) password(ctx context.Context, client op.Client, form url.Values
 // refresh token, if the client may use one, and the audit entry.
 func (s *Server) noteLogin(ctx context.Context, tx *database.Tx, client op.Client, user sluice.User, token *issued) error {
 	if mayRefresh(client) {
-		if err := s.addRefreshToken(tx, client, user, "", token.scopes, token); err != nil {
+		if _, err := s.addRefreshToken(tx, client, user, "", token.scopes, token); err != nil {
 			return err
 		}
 	}

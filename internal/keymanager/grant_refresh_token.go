@@ -68,15 +68,16 @@ func (s *Server) refresh(ctx context.Context, client op.Client, form url.Values)
 // admitRefresh checks that the client may use the grant at all.
 func (s *Server) admitRefresh(client op.Client) error {
 	if manager, ok := client.(*managementClient); ok {
-		if !s.o.LegacyLogin || !slices.Contains(manager.client.Grants, sluice.GrantRefreshToken) {
+		logsIn := s.o.LegacyLogin || slices.Contains(manager.client.Grants, sluice.GrantAuthorizationCode)
+		if !logsIn || !slices.Contains(manager.client.Grants, sluice.GrantRefreshToken) {
 			return unauthorizedClient("This management client may not renew tokens.")
 		}
 		return nil
 	}
-	if !s.o.PasswordGrant { // what refresh tokens come from
-		return unsupportedGrantType()
+	a, err := s.admit(client, sluice.GrantRefreshToken)
+	if err == nil && !s.o.PasswordGrant && !slices.Contains(a.key.Grants, sluice.GrantAuthorizationCode) { // what refresh tokens come from
+		err = unsupportedGrantType()
 	}
-	_, err := s.admit(client, sluice.GrantRefreshToken)
 	return err
 }
 
@@ -100,11 +101,11 @@ func (s *Server) rotate(ctx context.Context, tx *database.Tx, client op.Client, 
 	if len(requested) > 0 {
 		scopes = slices.DeleteFunc(slices.Clone(requested), func(scope string) bool { return !slices.Contains(old.Scopes, scope) })
 	}
-	fresh, err := s.reissue(tx, client, user, scopes)
+	fresh, err := s.reissue(tx, client, sluice.GrantRefreshToken, user, scopes)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.addRefreshToken(tx, client, user, old.Family, old.Scopes, &fresh); err != nil {
+	if _, err := s.addRefreshToken(tx, client, user, old.Family, old.Scopes, &fresh); err != nil {
 		return nil, err
 	}
 	answer, err := json.Marshal(fresh.response())
@@ -122,11 +123,11 @@ func (s *Server) rotate(ctx context.Context, tx *database.Tx, client op.Client, 
 }
 
 // reissue returns an access token for the user with what is left of scopes.
-func (s *Server) reissue(tx *database.Tx, client op.Client, user sluice.User, scopes []string) (issued, error) {
+func (s *Server) reissue(tx *database.Tx, client op.Client, grant string, user sluice.User, scopes []string) (issued, error) {
 	if manager, ok := client.(*managementClient); ok {
 		return s.issueManagement(tx, manager.client, user, scopes)
 	}
-	a, err := s.admit(client, sluice.GrantRefreshToken)
+	a, err := s.admit(client, grant)
 	if err != nil {
 		return issued{}, err
 	}

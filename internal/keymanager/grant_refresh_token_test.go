@@ -170,7 +170,10 @@ func TestRefreshRefusals(t *testing.T) {
 		"by a management client":    {keep, func(f *fixture) client { return f.manager }, "invalid_grant", 400, true},
 		"by a wrong secret":         {keep, func(f *fixture) client { return client{f.production.id, "wrong"} }, "invalid_client", 401, true},
 		"unticked meanwhile":        {func(f *fixture) { f.tick(f.production.id, sluice.GrantPassword) }, nil, "unauthorized_client", 400, false},
-		"turned off meanwhile":      {func(f *fixture) { f.restart(func(o *Options) { o.PasswordGrant = false }) }, nil, "unsupported_grant_type", 400, false},
+		"turned off meanwhile": {func(f *fixture) {
+			f.withoutCode()
+			f.restart(func(o *Options) { o.PasswordGrant = false })
+		}, nil, "unsupported_grant_type", 400, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := start(t, nil)

@@ -39,6 +39,9 @@ const (
 	pathRevoke     = "/oauth2/revoke"
 	pathIntrospect = "/oauth2/introspect"
 	pathKeys       = "/oauth2/jwks"
+	pathAuthorize  = "/oauth2/authorize"
+	pathLogin      = "/oauth2/login"
+	pathUserinfo   = "/oauth2/userinfo"
 )
 
 // Options is what a Server is made of.
@@ -65,6 +68,7 @@ type Options struct {
 	AccessTokenTTL    time.Duration // of keys that set none; default 1 h
 	MaxAccessTokenTTL time.Duration // the most any access token gets; default 24 h
 	RefreshTokenTTL   time.Duration // of each, from its issue; default 24 h
+	IDTokenTTL        time.Duration // default 1 h
 
 	ApplicationScope string   // added to client_credentials tokens; may be empty
 	ScopeWhitelist   []string // regular expressions; a scope that one matches whole is granted unchecked
@@ -102,8 +106,11 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if o.RefreshTokenTTL == 0 {
 		o.RefreshTokenTTL = 24 * time.Hour
 	}
-	if o.RefreshTokenTTL < time.Second {
-		return nil, fmt.Errorf("refresh token validity %s is less than 1s", o.RefreshTokenTTL)
+	if o.IDTokenTTL == 0 {
+		o.IDTokenTTL = time.Hour
+	}
+	if o.RefreshTokenTTL < time.Second || o.IDTokenTTL < time.Second {
+		return nil, fmt.Errorf("refresh token validity %s or id_token validity %s is less than 1s", o.RefreshTokenTTL, o.IDTokenTTL)
 	}
 	if o.AccessTokenTTL < time.Second || o.AccessTokenTTL > o.MaxAccessTokenTTL {
 		return nil, fmt.Errorf("access token validity %s is not between 1s and the maximum %s", o.AccessTokenTTL, o.MaxAccessTokenTTL)
@@ -166,6 +173,9 @@ func (s *Server) routes() http.Handler {
 	mux.Handle(pathRevoke, s.form(library))
 	mux.Handle(pathIntrospect, s.form(library))
 	mux.Handle(pathKeys, s.document(library))
+	mux.HandleFunc(pathAuthorize, s.authorize)
+	mux.Handle(pathLogin, s.loginHandler())
+	mux.HandleFunc(pathUserinfo, s.userinfo)
 	for path := range s.metadataPaths() {
 		mux.Handle(path, s.document(at(oidc.DiscoveryEndpoint, library)))
 	}

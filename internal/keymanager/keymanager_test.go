@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 const (
 	issuer   = "https://localhost:9443/oauth2/token"
 	password = "right password"
+	callback = "https://app.example.com/back?from=sluice"
 )
 
 // fixture is a Key Manager over HTTP with one organization: the API weather, the
@@ -80,7 +81,7 @@ func (f *fixture) restart(change func(*Options)) {
 	o := Options{
 		DB: f.db, Issuer: issuer, Login: f.login, ManagementScopes: managementScopes,
 		PasswordGrant: true, LegacyLogin: true, Now: f.now, ApplicationScope: "am_application_scope",
-		MaxAccessTokenTTL: 2 * time.Hour, ScopeWhitelist: []string{"device_.*"},
+		MaxAccessTokenTTL: 2 * time.Hour, ScopeWhitelist: []string{"device_.*", "openid"},
 	}
 	if change != nil {
 		change(&o)
@@ -184,7 +185,9 @@ func (f *fixture) populate() {
 			func() error { return tx.AddSubscription(subscription("maps", sluice.SubscriptionBlocked)) },
 			func() error { return tx.AddSubscription(subscription("trains", sluice.ProductionOnlyBlocked)) },
 			func() error {
-				return tx.AddConsumerKey(key(&f.production, "production", "shop", sluice.ProductionKey, sluice.GrantClientCredentials, sluice.GrantPassword, sluice.GrantRefreshToken))
+				k := key(&f.production, "production", "shop", sluice.ProductionKey, sluice.GrantClientCredentials, sluice.GrantPassword, sluice.GrantRefreshToken, sluice.GrantAuthorizationCode)
+				k.CallbackURL = callback
+				return tx.AddConsumerKey(k)
 			},
 			func() error {
 				return tx.AddConsumerKey(key(&f.sandbox, "sandbox", "shop", sluice.SandboxKey, sluice.GrantClientCredentials))

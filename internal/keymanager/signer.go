@@ -54,11 +54,24 @@ type claims struct {
 	Kind      string         `json:"aut"`
 }
 
+// idClaims are the payload of an id_token. Times are in seconds since 1970.
+type idClaims struct {
+	Issuer    string `json:"iss"`
+	Subject   string `json:"sub"`
+	Audience  string `json:"aud"` // consumer key
+	Expires   int64  `json:"exp"`
+	IssuedAt  int64  `json:"iat"`
+	AuthTime  int64  `json:"auth_time"`
+	Nonce     string `json:"nonce,omitempty"`
+	TokenHash string `json:"at_hash"`
+}
+
 // signer signs access tokens and recognizes them. It does not change; many
 // goroutines may use it.
 type signer struct {
 	trust  sluice.TokenTrust
 	signer jose.Signer
+	ids    jose.Signer                 // of id_tokens, which are of another type
 	public map[string]*ecdsa.PublicKey // all keys of trust, by id
 }
 
@@ -185,19 +198,26 @@ func newSigner(trust sluice.TokenTrust, private []byte) (*signer, error) {
 	if inUse == "" {
 		return nil, errors.New("the private key belongs to none of the public keys")
 	}
-	s.signer, err = jose.NewSigner(
-		jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: inUse}},
-		(&jose.SignerOptions{}).WithType(tokenType))
+	by := jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: inUse}}
+	if s.signer, err = jose.NewSigner(by, (&jose.SignerOptions{}).WithType(tokenType)); err != nil {
+		return nil, err
+	}
+	s.ids, err = jose.NewSigner(by, (&jose.SignerOptions{}).WithType("JWT"))
 	return s, err
 }
 
 // sign returns the access token with these claims.
-func (s *signer) sign(c claims) (sluice.Secret, error) {
-	payload, err := json.Marshal(c)
+func (s *signer) sign(c claims) (sluice.Secret, error) { return signWith(s.signer, c) }
+
+// signID returns the id_token with these claims.
+func (s *signer) signID(c idClaims) (sluice.Secret, error) { return signWith(s.ids, c) }
+
+func signWith(by jose.Signer, claims any) (sluice.Secret, error) {
+	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
 	}
-	signed, err := s.signer.Sign(payload)
+	signed, err := by.Sign(payload)
 	if err != nil {
 		return "", err
 	}

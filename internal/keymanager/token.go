@@ -3,6 +3,8 @@ package keymanager
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,7 +26,7 @@ func (s *Server) token(library http.Handler) http.Handler {
 			s.refuse(w, r, invalidRequest("grant_type is missing."))
 		case grant == sluice.GrantPassword:
 			password.ServeHTTP(w, r)
-		case grant == sluice.GrantRefreshToken, slices.Contains(s.grants(), oidc.GrantType(grant)):
+		case slices.Contains(s.grants(), oidc.GrantType(grant)):
 			library.ServeHTTP(w, r)
 		default:
 			s.refuse(w, r, unsupportedGrantType())
@@ -33,11 +35,10 @@ func (s *Server) token(library http.Handler) http.Handler {
 }
 
 // grants are the grants that consumer keys may have, as the metadata shows them.
-// Refresh tokens come from the password grant.
 func (s *Server) grants() []oidc.GrantType {
-	grants := []oidc.GrantType{oidc.GrantTypeClientCredentials}
+	grants := []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeClientCredentials, oidc.GrantTypeRefreshToken}
 	if s.o.PasswordGrant {
-		grants = append(grants, sluice.GrantPassword, oidc.GrantTypeRefreshToken)
+		grants = append(grants, sluice.GrantPassword)
 	}
 	return grants
 }
@@ -69,6 +70,7 @@ type issued struct {
 	expires time.Time
 	scopes  []string
 	refresh sluice.Secret // empty: it cannot be renewed
+	idToken sluice.Secret // empty: openid was not among the scopes
 }
 
 // issue signs an access token with those of the requested scopes that can be
@@ -110,7 +112,7 @@ func (s *Server) sign(a admission, user *sluice.User, scopes []string, ttl time.
 func (i issued) response() *oidc.AccessTokenResponse {
 	return &oidc.AccessTokenResponse{
 		AccessToken: i.token.Reveal(), TokenType: oidc.BearerToken,
-		ExpiresIn: uint64(i.ttl / time.Second), Scope: i.scopes, RefreshToken: i.refresh.Reveal(),
+		ExpiresIn: uint64(i.ttl / time.Second), Scope: i.scopes, RefreshToken: i.refresh.Reveal(), IDToken: i.idToken.Reveal(),
 	}
 }
 
@@ -123,4 +125,20 @@ func auditToken(ctx context.Context, tx *database.Tx, action string, user sluice
 		Client: c.credentials.id, Address: c.address, TraceID: c.trace,
 		Action: action, ObjectType: "token", ObjectID: tokenID, Result: "ok",
 	})
+}
+
+// addIDToken puts an id_token beside the access token of an application's user,
+// where openid is among its scopes (OpenID Connect Core 1.0 §2).
+func (s *Server) addIDToken(client op.Client, user sluice.User, nonce string, at time.Time, i *issued) error {
+	if _, application := client.(*applicationClient); !application || !slices.Contains(i.scopes, scopeOpenID) {
+		return nil
+	}
+	now := s.now()
+	half := sha256.Sum256([]byte(i.token.Reveal()))
+	var err error
+	i.idToken, err = s.signer.signID(idClaims{
+		Issuer: s.o.Issuer, Subject: user.Name, Audience: client.GetID(), Expires: now.Unix() + int64(s.o.IDTokenTTL/time.Second),
+		IssuedAt: now.Unix(), AuthTime: at.Unix(), Nonce: nonce, TokenHash: base64.RawURLEncoding.EncodeToString(half[:16]),
+	})
+	return err
 }

@@ -151,7 +151,7 @@ func TestRefusals(t *testing.T) {
 		"refreshing, for bare manager":   {auth: basic(f.bare.id, f.bare.secret), body: "grant_type=refresh_token&refresh_token=x", status: 400, err: "unauthorized_client"},
 		"refreshing, malformed scope":    {auth: right, body: "grant_type=refresh_token&refresh_token=x&scope=%22", status: 400, err: "invalid_scope"},
 		"refreshing, wrong secret":       {auth: basic(f.production.id, "wrong"), body: "grant_type=refresh_token&refresh_token=x", status: 401, err: "invalid_client"},
-		"authorization_code":             {auth: right, body: "grant_type=authorization_code&code=x", status: 400, err: "unsupported_grant_type"},
+		"authorization_code":             {auth: right, body: "grant_type=authorization_code&code=x", status: 400, err: "invalid_request"},
 		"implicit":                       {auth: right, body: "grant_type=implicit", status: 400, err: "unsupported_grant_type"},
 		"no grant_type":                  {auth: right, body: "scope=a", status: 400, err: "invalid_request"},
 		"no body":                        {auth: right, body: " ", status: 400, err: "invalid_request"},
@@ -253,6 +253,7 @@ func TestWrongUserAndWrongPasswordLookTheSame(t *testing.T) {
 func TestPasswordGrantIsOff(t *testing.T) {
 	f := start(t, func(o *Options) { o.PasswordGrant, o.LegacyLogin = false, false })
 	f.refused(f.post(pathToken, f.production, as("ann")), 400, "unsupported_grant_type")
+	f.withoutCode()
 	f.refused(f.post(pathToken, f.production, renew("x")), 400, "unsupported_grant_type")
 	f.refused(f.post(pathToken, f.manager, renew("x")), 400, "unauthorized_client")
 

@@ -68,6 +68,7 @@ func (s *Server) newControlRole(ctx context.Context, mux *http.ServeMux) (c *con
 		DB: c.db, Issuer: s.managementURL() + "/oauth2/token", Login: c.plane.Login, ManagementScopes: rest.ScopesOf,
 		PasswordGrant: s.cfg.KeyManager.PasswordGrant, LegacyLogin: s.cfg.Management.LegacyLogin, RevealSecrets: s.cfg.KeyManager.RevealSecrets,
 		AccessTokenTTL: s.cfg.KeyManager.AccessTokenTTL, MaxAccessTokenTTL: s.cfg.KeyManager.MaxAccessTokenTTL,
+		RefreshTokenTTL: s.cfg.KeyManager.RefreshTokenTTL, IDTokenTTL: s.cfg.KeyManager.IDTokenTTL,
 		ApplicationScope: s.cfg.KeyManager.ApplicationScope, ScopeWhitelist: s.cfg.KeyManager.ScopeWhitelist,
 		Log: s.log, Now: s.now,
 	})
