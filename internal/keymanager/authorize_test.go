@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"html"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -40,9 +41,7 @@ func (f *fixture) asked(change ...string) url.Values {
 func (f *fixture) logInOnPage(q url.Values, user, secret string, headers ...string) answer {
 	f.t.Helper()
 	form := url.Values{"username": {user}, "password": {secret}}
-	for name, values := range q {
-		form[name] = values
-	}
+	maps.Copy(form, q)
 	r := f.request(http.MethodPost, pathLogin, form.Encode())
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
