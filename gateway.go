@@ -7,10 +7,12 @@ type Gateway struct {
 	ID            string
 	EnvironmentID string
 	Name          string
+	DisplayName   string // for people; empty: Name
 	PublicKey     string // NKey of type user, "U…"
 	Address       string // management address it announced, "host:port"
 	ServerURL     string // of the configuration's Environment that enrolled it; empty when it joined by token
 	Version       string
+	RowVersion    int64
 	EnrolledAt    time.Time
 }
 

@@ -5,8 +5,12 @@ package sluice
 const DefaultOrganization = "default"
 
 // Organization owns everything else; nothing of one is visible in another.
+//
+// Its id is its name, for good: the name is in the context of its APIs, "/t/{name}"
+// (but for the first), and in its users' names on the wire, "ann@{name}".
 type Organization struct {
 	ID          string
-	Name        string // part of the context of its APIs, "/t/{name}", but for the first
+	Name        string
 	DisplayName string
+	RowVersion  int64
 }

@@ -34,6 +34,7 @@ type User struct {
 	Roles        []Role
 	PasswordHash string // argon2id, in its own text form
 	MustChange   bool   // the password is temporary
+	RowVersion   int64
 	CreatedAt    time.Time
 }
 

@@ -91,7 +91,88 @@ var methods = map[string]method{
 	"DeleteEnvironment": {nil, func(w *world, ctx context.Context, id string) error { return w.plane.DeleteEnvironment(ctx, id, 0) }},
 	"Gateways":          {operators, func(w *world, ctx context.Context, _ string) error { _, err := w.plane.Gateways(ctx, ""); return err }},
 	"Gateway":           {operators, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Gateway(ctx, id); return err }},
-	"RemoveGateway":     {nil, func(w *world, ctx context.Context, id string) error { return w.plane.RemoveGateway(ctx, id) }},
+	"RemoveGateway":     {nil, func(w *world, ctx context.Context, id string) error { return w.plane.RemoveGateway(ctx, id, 0) }},
+	"RenameGateway": {nil, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.RenameGateway(ctx, id, "", 0)
+		return err
+	}},
+	"ResyncGateway": {nil, func(w *world, ctx context.Context, id string) error { return w.plane.ResyncGateway(ctx, id) }},
+	"GatewayDeployments": {operators, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.GatewayDeployments(ctx, id)
+		return err
+	}},
+	"EnrolmentTokens": {nil, func(w *world, ctx context.Context, _ string) error {
+		_, err := w.plane.EnrolmentTokens(ctx)
+		return err
+	}},
+	"DeleteEnrolmentToken": {nil, func(w *world, ctx context.Context, id string) error { return w.plane.DeleteEnrolmentToken(ctx, id) }},
+	"EnvironmentStatus": {viewers, func(w *world, ctx context.Context, id string) error {
+		_, _, err := w.plane.EnvironmentStatus(ctx, id, "", Page{})
+		return err
+	}},
+	"Publications": {viewers, func(w *world, ctx context.Context, _ string) error {
+		_, _, err := w.plane.Publications(ctx, PublicationFilter{})
+		return err
+	}},
+	"Roles": {creators, func(w *world, ctx context.Context, _ string) error { _, err := w.plane.Roles(ctx); return err }},
+	"Users": {nil, func(w *world, ctx context.Context, _ string) error {
+		_, _, err := w.plane.Users(ctx, "", "", Page{})
+		return err
+	}},
+	"User": {nil, func(w *world, ctx context.Context, id string) error { _, err := w.plane.User(ctx, id); return err }},
+	"CreateUser": {nil, func(w *world, ctx context.Context, _ string) error {
+		return w.plane.CreateUser(ctx, &sluice.User{}, "")
+	}},
+	"ChangeUser": {nil, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.ChangeUser(ctx, id, UserChange{}, 0)
+		return err
+	}},
+	"DeleteUser":  {nil, func(w *world, ctx context.Context, id string) error { return w.plane.DeleteUser(ctx, id, 0) }},
+	"SetPassword": {nil, func(w *world, ctx context.Context, id string) error { return w.plane.SetPassword(ctx, id, password) }},
+	"ChangePassword": {anyone, func(w *world, ctx context.Context, _ string) error {
+		return w.plane.ChangePassword(ctx, "old", password)
+	}},
+	"Organizations": {nil, func(w *world, ctx context.Context, _ string) error { _, err := w.plane.Organizations(ctx); return err }},
+	"Organization": {nil, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.Organization(ctx, id)
+		return err
+	}},
+	"CreateOrganization": {nil, func(w *world, ctx context.Context, _ string) error {
+		_, err := w.plane.CreateOrganization(ctx, "", "")
+		return err
+	}},
+	"RenameOrganization": {nil, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.RenameOrganization(ctx, id, "x", 0)
+		return err
+	}},
+	"DeleteOrganization": {nil, func(w *world, ctx context.Context, id string) error { return w.plane.DeleteOrganization(ctx, id, 0) }},
+	"AuditEntries": {nil, func(w *world, ctx context.Context, _ string) error {
+		_, err := w.plane.AuditEntries(ctx, AuditFilter{})
+		return err
+	}},
+	"ExportAudit": {nil, func(w *world, ctx context.Context, _ string) error {
+		return w.plane.ExportAudit(ctx, AuditFilter{}, func([]sluice.AuditEntry) error { return nil })
+	}},
+	"AuditEntry": {nil, func(w *world, ctx context.Context, _ string) error {
+		_, err := w.plane.AuditEntry(ctx, 9999)
+		return err
+	}},
+	"VerifyAudit": {nil, func(w *world, ctx context.Context, _ string) error {
+		_, err := w.plane.VerifyAudit(ctx, 0, 0)
+		return err
+	}},
+	"UserAccessTokens": {nil, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.UserAccessTokens(ctx, id)
+		return err
+	}},
+	"EndAccessToken": {nil, func(w *world, ctx context.Context, id string) error { return w.plane.EndAccessToken(ctx, id) }},
+	"BeginRequest": {anyone, func(w *world, ctx context.Context, _ string) error {
+		actor := sluice.ActorFrom(ctx)
+		actor.UserID = ""
+		_, _, err := w.plane.BeginRequest(sluice.WithActor(ctx, actor), "k", "d")
+		return err
+	}},
+	"EndRequest": {anyone, func(w *world, ctx context.Context, _ string) error { return w.plane.EndRequest(ctx, "k", 0, nil) }},
 	"CreateEnrolmentToken": {nil, func(w *world, ctx context.Context, id string) error {
 		_, _, _, err := w.plane.CreateEnrolmentToken(ctx, id, "", 0)
 		return err
@@ -151,6 +232,7 @@ var unasked = map[string]string{
 	"StoreAPI": "the Store is open", "StoreAPIs": "the Store is open", "Tiers": "the Store is open",
 	"EnsureAdministrator": "the first start", "HasAdministrator": "the first start",
 	"ResetAdministrator": "the command line on the home", "CreateAccessTokenFor": "the command line on the home",
+	"VerifyAuditOffline": "the command line on the home", "Refused": "it counts who was not known",
 	"OwnJoinToken": "the own process", "Run": "the process", "BusHandler": "gateways sign a nonce",
 	"ServerCertificate": "public", "CAFingerprint": "public", "CACertificates": "public",
 }

@@ -37,6 +37,7 @@ type Plane struct {
 	stateKey    ed25519.PrivateKey
 	status      *status
 	logins      *logins
+	refusals    *refusals
 	revocations *revocations
 	o           Options
 	log         *slog.Logger
@@ -106,7 +107,7 @@ type (
 // exist from the first start: the default organization, its tiers, the
 // certificate authority and the key that signs the gateways' state.
 func New(ctx context.Context, o Options) (*Plane, error) {
-	p := &Plane{db: o.DB, o: o, log: o.Log, now: o.Now, status: newStatus(o.Now), logins: newLogins(o.Now), revocations: newRevocations()}
+	p := &Plane{db: o.DB, o: o, log: o.Log, now: o.Now, status: newStatus(o.Now), logins: newLogins(o.Now), revocations: newRevocations(), refusals: newRefusals()}
 	var err error
 	if err = p.db.Update(ctx, p.firstStart); err != nil {
 		return nil, fmt.Errorf("prepare the database: %w", err)
@@ -136,11 +137,8 @@ func (p *Plane) firstStart(tx *database.Tx) (err error) {
 		if err := tx.AddOrganization(&o); err != nil {
 			return err
 		}
-		for _, t := range sluice.DefaultTiers() {
-			t.ID, t.Organization = sluice.NewID(p.now()), o.ID
-			if err := tx.AddTier(&t); err != nil {
-				return err
-			}
+		if err := p.addDefaultTiers(tx, o.ID); err != nil {
+			return err
 		}
 	} else if err != nil {
 		return err
@@ -170,6 +168,7 @@ func (p *Plane) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return p.settle(ctx) })
 	g.Go(func() error { return p.keepHouse(ctx) })
+	g.Go(func() error { return p.seal(ctx) })
 	for _, e := range p.o.Environments {
 		if e.ServerURL != "" && e.Username != "" {
 			g.Go(func() error { return p.enrolConfigured(ctx, e) })
@@ -197,10 +196,16 @@ func (p *Plane) keepHouse(ctx context.Context) error {
 		if err := p.db.Update(ctx, p.removeExpired); err != nil && ctx.Err() == nil {
 			p.log.Error("expired entries were not removed", "err", err)
 		}
+		if err := p.auditRefusals(ctx); err != nil && ctx.Err() == nil {
+			p.log.Error("refused logins were not audited", "err", err)
+		}
 	}
 }
 
 func (p *Plane) removeExpired(tx *database.Tx) error {
+	if err := tx.DeleteKeptAnswers(p.now().Add(-keepAnswers)); err != nil {
+		return err
+	}
 	if err := tx.DeleteExpiredTokens(p.now()); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -140,6 +141,61 @@ func (p *Plane) Status(ctx context.Context, apiID string) (list []EnvironmentSta
 	return list, err
 }
 
+// DeployedAPI is an API that is deployed to an environment, and how it stands there.
+type DeployedAPI struct {
+	API    sluice.API
+	Status EnvironmentStatus
+}
+
+// EnvironmentStatus returns a page of the APIs of the actor's organization that are
+// deployed to an environment, by name and version, how they stand there, and how
+// many there are. state "" is any, else one of EnvironmentStatus.State.
+func (p *Plane) EnvironmentStatus(ctx context.Context, environmentID, state string, page Page) (list []DeployedAPI, total int, err error) {
+	actor, err := allow(ctx, viewers...)
+	if err != nil {
+		return nil, 0, err
+	}
+	err = p.db.View(ctx, func(tx *database.Tx) error {
+		e, err := tx.Environment(environmentID)
+		if err != nil {
+			return err
+		}
+		deployments, err := tx.EnvironmentDeployments(environmentID)
+		if err != nil {
+			return err
+		}
+		for i := range deployments {
+			a, err := tx.API(actor.Organization, deployments[i].APIID)
+			if sluice.IsNotFound(err) {
+				continue // another organization's
+			}
+			if err != nil {
+				return err
+			}
+			d := DeployedAPI{API: a}
+			if d.Status, err = p.statusIn(tx, e, &deployments[i], a.ID); err != nil {
+				return err
+			}
+			if state == "" || d.Status.State == state {
+				list = append(list, d)
+			}
+		}
+		slices.SortFunc(list, func(a, b DeployedAPI) int {
+			return strings.Compare(a.API.Name+"\x00"+a.API.Version, b.API.Name+"\x00"+b.API.Version)
+		})
+		total = len(list)
+		from := min(page.Offset, total)
+		list = list[from:min(from+page.limit(), total)]
+		for i := range list {
+			if err := addURLs(tx, &list[i].API, &list[i].Status); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return list, total, err
+}
+
 // environmentStatus joins the deployments of an API with what gateways report.
 func (p *Plane) environmentStatus(tx *database.Tx, a *sluice.API) ([]EnvironmentStatus, error) {
 	environments, err := tx.Environments()
@@ -152,30 +208,48 @@ func (p *Plane) environmentStatus(tx *database.Tx, a *sluice.API) ([]Environment
 	}
 	list := make([]EnvironmentStatus, 0, len(environments))
 	for _, e := range environments {
-		s := EnvironmentStatus{Environment: e}
-		for i := range deployments {
-			if deployments[i].EnvironmentID == e.ID {
-				s.Deployment = &deployments[i]
-			}
+		var d *sluice.Deployment
+		if i := slices.IndexFunc(deployments, func(d sluice.Deployment) bool { return d.EnvironmentID == e.ID }); i >= 0 {
+			d = &deployments[i]
 		}
-		gateways, err := tx.Gateways(e.ID)
+		s, err := p.statusIn(tx, e, d, a.ID)
 		if err != nil {
 			return nil, err
 		}
-		for _, g := range gateways {
-			s.Gateways = append(s.Gateways, p.status.of(g, a.ID, s.Deployment))
-		}
-		s.State = summary(&s)
-		if s.Deployment != nil && s.Deployment.Digest != "" {
-			r, err := tx.Revision(a.ID, s.Deployment.RevisionID)
-			if err != nil {
-				return nil, err
-			}
-			s.URLs = urls(&r, a, &s)
+		if err := addURLs(tx, a, &s); err != nil {
+			return nil, err
 		}
 		list = append(list, s)
 	}
 	return list, nil
+}
+
+// statusIn is how an API stands in one environment, that shall serve d (nil:
+// nothing), but for its URLs.
+func (p *Plane) statusIn(tx *database.Tx, e sluice.Environment, d *sluice.Deployment, apiID string) (EnvironmentStatus, error) {
+	s := EnvironmentStatus{Environment: e, Deployment: d}
+	gateways, err := tx.Gateways(e.ID)
+	if err != nil {
+		return s, err
+	}
+	for _, g := range gateways {
+		s.Gateways = append(s.Gateways, p.status.of(g, apiID, d))
+	}
+	s.State = summary(&s)
+	return s, nil
+}
+
+// addURLs adds the addresses at which an environment serves an API.
+func addURLs(tx *database.Tx, a *sluice.API, s *EnvironmentStatus) error {
+	if s.Deployment == nil || s.Deployment.Digest == "" {
+		return nil
+	}
+	r, err := tx.Revision(a.ID, s.Deployment.RevisionID)
+	if err != nil {
+		return err
+	}
+	s.URLs = urls(&r, a, s)
+	return nil
 }
 
 // summary is the one state of all gateways of an environment, or "partial".

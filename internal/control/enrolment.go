@@ -90,6 +90,36 @@ func (p *Plane) OwnJoinToken(ctx context.Context, environment string) (token slu
 	return token, err
 }
 
+// EnrolmentTokens returns the join tokens, used and expired ones too, the newest
+// first.
+func (p *Plane) EnrolmentTokens(ctx context.Context) (list []sluice.EnrolmentToken, err error) {
+	if _, err := allowHere(ctx); err != nil {
+		return nil, err
+	}
+	err = p.db.View(ctx, func(tx *database.Tx) error {
+		list, err = tx.EnrolmentTokens()
+		return err
+	})
+	return list, err
+}
+
+// DeleteEnrolmentToken makes a join token useless at once.
+func (p *Plane) DeleteEnrolmentToken(ctx context.Context, id string) error {
+	if _, err := allowHere(ctx); err != nil {
+		return err
+	}
+	return p.db.Update(ctx, func(tx *database.Tx) error {
+		t, err := tx.EnrolmentToken(id)
+		if err != nil {
+			return err
+		}
+		if err := tx.DeleteEnrolmentToken(id); err != nil {
+			return err
+		}
+		return audit(ctx, tx, "enrolment.token_delete", "environment", t.EnvironmentID, t.Name, nil, nil)
+	})
+}
+
 func (p *Plane) newJoinToken(ctx context.Context, by, environmentID, name, serverURL string, ttl time.Duration) (sluice.EnrolmentToken, sluice.Secret, error) {
 	secret := distribution.NewJoinToken(p.CAFingerprint())
 	t := sluice.EnrolmentToken{
@@ -119,9 +149,11 @@ func (p *Plane) Enrol(ctx context.Context, e Enrolment) (out Enrolled, err error
 	}
 	address := sluice.ActorFrom(ctx).Address
 	var replaced []string
+	refused := false
 	err = p.db.Update(ctx, func(tx *database.Tx) error {
 		token, err := tx.UseEnrolmentToken(e.Token.Hash(), p.now())
 		if err != nil {
+			refused = sluice.KindOf(err) == sluice.Unauthenticated
 			return err
 		}
 		env, err := tx.Environment(token.EnvironmentID)
@@ -147,6 +179,9 @@ func (p *Plane) Enrol(ctx context.Context, e Enrolment) (out Enrolled, err error
 		ctx := sluice.WithActor(ctx, sluice.Actor{Name: "gateway " + g.Name, Organization: sluice.DefaultOrganization, Client: "enrolment", Address: address})
 		return audit(ctx, tx, "gateway.enrol", "gateway", g.ID, g.Name, nil, g)
 	})
+	if refused {
+		p.refusals.add("enrolment.refused", e.Name, address)
+	}
 	if err != nil {
 		return Enrolled{}, err
 	}

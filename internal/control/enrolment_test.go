@@ -207,13 +207,13 @@ func TestRemovedGatewayIsUnknown(t *testing.T) {
 		t.Errorf("gateway by key = %+v, %t", g, ok)
 	}
 	w.says(out.GatewayID, 3)
-	if err := w.plane.RemoveGateway(w.admin(), out.GatewayID); err != nil {
+	if err := w.plane.RemoveGateway(w.admin(), out.GatewayID, 0); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok := w.plane.gatewayByKey(t.Context(), e.PublicKey); ok || w.plane.status.connected(out.GatewayID) {
 		t.Error("a removed gateway is known")
 	}
-	if err := w.plane.RemoveGateway(w.admin(), out.GatewayID); !sluice.IsNotFound(err) {
+	if err := w.plane.RemoveGateway(w.admin(), out.GatewayID, 0); !sluice.IsNotFound(err) {
 		t.Errorf("removing it again: %v", err)
 	}
 }

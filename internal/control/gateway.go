@@ -2,6 +2,8 @@ package control
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/database"
@@ -14,7 +16,9 @@ type GatewayInfo struct {
 	Report             sluice.Report
 	State              string // "connected", "stale"
 	IntendedGeneration int64
-	Intended           int // APIs it should serve
+	IntendedRoot       string // digest of everything it should serve; empty: not known yet
+	Drift              bool   // it is connected and serves something else, and no publication is running
+	Intended           int    // APIs it should serve
 	Live               int
 	Failed             int
 	Skipped            int
@@ -72,7 +76,14 @@ func (p *Plane) gatewayInfo(tx *database.Tx, g sluice.Gateway) (GatewayInfo, err
 	if err != nil {
 		return info, err
 	}
-	info.Environment, info.IntendedGeneration = e.Name, e.Generation
+	info.Environment, info.IntendedGeneration, info.IntendedRoot = e.Name, e.Generation, p.bus.Root(e.ID)
+	if info.State == "connected" && info.IntendedRoot != "" && info.IntendedRoot != info.Report.Root {
+		running, err := tx.UnfinishedPublications()
+		if err != nil {
+			return info, err
+		}
+		info.Drift = len(running) == 0
+	}
 	deployments, err := tx.EnvironmentDeployments(g.EnvironmentID)
 	if err != nil {
 		return info, err
@@ -98,15 +109,98 @@ func (p *Plane) gatewayInfo(tx *database.Tx, g sluice.Gateway) (GatewayInfo, err
 	return info, nil
 }
 
-// RemoveGateway ends a gateway's enrolment: its key is refused from now on and
-// its connection is cut.
-func (p *Plane) RemoveGateway(ctx context.Context, id string) error {
+// RenameGateway changes what a gateway is shown as; "" is its own name. version is
+// the row version the caller knows; 0: any.
+func (p *Plane) RenameGateway(ctx context.Context, id, displayName string, version int64) (info GatewayInfo, err error) {
+	if _, err := allowHere(ctx); err != nil {
+		return info, err
+	}
+	var problems sluice.Problems
+	if displayName != "" {
+		checkDisplayName(&problems, displayName)
+	}
+	if err := problems.Err(); err != nil {
+		return info, err
+	}
+	err = p.db.Update(ctx, func(tx *database.Tx) error {
+		g, err := tx.Gateway(id)
+		if err != nil {
+			return err
+		}
+		if err := sameVersion(version, g.RowVersion); err != nil {
+			return err
+		}
+		before := g.DisplayName
+		g.DisplayName = displayName
+		if err := tx.PutGateway(&g); err != nil {
+			return err
+		}
+		if info, err = p.gatewayInfo(tx, g); err != nil {
+			return err
+		}
+		return audit(ctx, tx, "gateway.update", "gateway", id, g.Name, before, displayName)
+	})
+	return info, err
+}
+
+// ResyncGateway makes a gateway compare everything it has with what it should
+// have: its connection is cut, and it does so whenever it connects.
+func (p *Plane) ResyncGateway(ctx context.Context, id string) error {
 	if _, err := allowHere(ctx); err != nil {
 		return err
 	}
 	err := p.db.Update(ctx, func(tx *database.Tx) error {
 		g, err := tx.Gateway(id)
 		if err != nil {
+			return err
+		}
+		return audit(ctx, tx, "gateway.resync", "gateway", id, g.Name, nil, nil)
+	})
+	if err == nil {
+		p.bus.Disconnect(id)
+	}
+	return err
+}
+
+// GatewayDeployment is what a gateway shall serve of an API, and its state there.
+type GatewayDeployment struct {
+	Deployment sluice.Deployment
+	GatewayStatus
+}
+
+// GatewayDeployments returns what runs on a gateway, or should, of all
+// organizations, in the order of the APIs' ids.
+func (p *Plane) GatewayDeployments(ctx context.Context, id string) (list []GatewayDeployment, err error) {
+	if _, err := allowHere(ctx, operators...); err != nil {
+		return nil, err
+	}
+	err = p.db.View(ctx, func(tx *database.Tx) error {
+		g, err := tx.Gateway(id)
+		if err != nil {
+			return err
+		}
+		deployments, err := tx.EnvironmentDeployments(g.EnvironmentID)
+		for _, d := range deployments {
+			list = append(list, GatewayDeployment{d, p.status.of(g, d.APIID, &d)})
+		}
+		return err
+	})
+	slices.SortFunc(list, func(a, b GatewayDeployment) int { return strings.Compare(a.Deployment.APIID, b.Deployment.APIID) })
+	return list, err
+}
+
+// RemoveGateway ends a gateway's enrolment: its key is refused from now on and
+// its connection is cut. version is the row version the caller knows; 0: any.
+func (p *Plane) RemoveGateway(ctx context.Context, id string, version int64) error {
+	if _, err := allowHere(ctx); err != nil {
+		return err
+	}
+	err := p.db.Update(ctx, func(tx *database.Tx) error {
+		g, err := tx.Gateway(id)
+		if err != nil {
+			return err
+		}
+		if err := sameVersion(version, g.RowVersion); err != nil {
 			return err
 		}
 		if err := tx.DeleteGateway(id); err != nil {

@@ -341,6 +341,25 @@ func storeOutcome(tx *database.Tx, pub *sluice.Publication) error {
 	return tx.PutPublication(pub)
 }
 
+// PublicationFilter says which publications are asked for; its Organization is the
+// actor's.
+type PublicationFilter = database.PublicationFilter
+
+// Publications returns a page of the publications of the actor's organization, the
+// newest first, and how many there are.
+func (p *Plane) Publications(ctx context.Context, f PublicationFilter) (list []sluice.Publication, total int, err error) {
+	actor, err := allow(ctx, viewers...)
+	if err != nil {
+		return nil, 0, err
+	}
+	f.Organization = actor.Organization
+	err = p.db.View(ctx, func(tx *database.Tx) error {
+		list, total, err = tx.FindPublications(f)
+		return err
+	})
+	return list, total, err
+}
+
 // Publication returns a publication, waiting up to the given time until it is
 // final.
 func (p *Plane) Publication(ctx context.Context, id string, wait time.Duration) (pub sluice.Publication, err error) {

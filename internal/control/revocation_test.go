@@ -234,7 +234,7 @@ func TestRevocationIsProvedByGateways(t *testing.T) {
 	if got := refused(); got != "near far " {
 		t.Errorf("when the other is back: refused by %q", got)
 	}
-	if err := w.plane.RemoveGateway(w.admin(), far); err != nil {
+	if err := w.plane.RemoveGateway(w.admin(), far, 0); err != nil {
 		t.Fatal(err)
 	}
 	if got := refused(); got != "near " {

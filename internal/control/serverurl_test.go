@@ -114,7 +114,7 @@ func TestGatewayAtAServerURLIsOfferedAToken(t *testing.T) {
 	}
 
 	// A gateway that was removed here has to be told so by its administrator.
-	if err := w.plane.RemoveGateway(w.admin(), gateways[0].Gateway.ID); err != nil {
+	if err := w.plane.RemoveGateway(w.admin(), gateways[0].Gateway.ID, 0); err != nil {
 		t.Fatal(err)
 	}
 	if done, err := w.plane.enrolOnce(ctx, e, &joinOffer{}); done || !errors.Is(err, errEnrolled) {

@@ -108,7 +108,7 @@ func TestStatusSumsUpItsGateways(t *testing.T) {
 	want("both are silent", string(sluice.Stale), false, true)
 	live(w, g1)
 	want("one is back", "partial", true, false)
-	if err := w.plane.RemoveGateway(w.admin(), g2); err != nil {
+	if err := w.plane.RemoveGateway(w.admin(), g2, 0); err != nil {
 		t.Fatal(err)
 	}
 	want("the other is removed", string(sluice.Live), true, false)

@@ -16,3 +16,14 @@ func (p *Plane) Tiers(ctx context.Context, level sluice.TierLevel) (list []sluic
 	})
 	return list, err
 }
+
+// addDefaultTiers gives a new organization the tiers that each has at first.
+func (p *Plane) addDefaultTiers(tx *database.Tx, org string) error {
+	for _, t := range sluice.DefaultTiers() {
+		t.ID, t.Organization = sluice.NewID(p.now()), org
+		if err := tx.AddTier(&t); err != nil {
+			return err
+		}
+	}
+	return nil
+}

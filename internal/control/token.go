@@ -107,6 +107,47 @@ func (p *Plane) AccessTokens(ctx context.Context) ([]sluice.AccessToken, error) 
 	return slices.DeleteFunc(list, func(t sluice.AccessToken) bool { return t.Name == "" }), err
 }
 
+// UserAccessTokens returns the personal access tokens of a user that the actor
+// looks after as an administrator.
+func (p *Plane) UserAccessTokens(ctx context.Context, userID string) (list []sluice.AccessToken, err error) {
+	actor, err := allow(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = p.db.View(ctx, func(tx *database.Tx) error {
+		if _, err := account(tx, actor, userID); err != nil {
+			return err
+		}
+		list, err = tx.AccessTokens(userID)
+		return err
+	})
+	return slices.DeleteFunc(list, func(t sluice.AccessToken) bool { return t.Name == "" }), err
+}
+
+// EndAccessToken ends, as an administrator, an access token of any user at once.
+func (p *Plane) EndAccessToken(ctx context.Context, id string) error {
+	actor, err := allow(ctx)
+	if err != nil {
+		return err
+	}
+	return p.db.Update(ctx, func(tx *database.Tx) error {
+		t, err := tx.AccessToken(id)
+		if err != nil {
+			return err
+		}
+		switch _, err := account(tx, actor, t.UserID); {
+		case sluice.IsNotFound(err): // the token of another organization's user
+			return sluice.Errorf(sluice.NotFound, "token.unknown", "There is no such token.")
+		case err != nil:
+			return err
+		}
+		if err := tx.DeleteAccessToken(t.UserID, id); err != nil {
+			return err
+		}
+		return audit(ctx, tx, "token.delete", "access_token", id, t.Name, nil, nil)
+	})
+}
+
 // DeleteAccessToken ends one of the actor's personal access tokens at once.
 func (p *Plane) DeleteAccessToken(ctx context.Context, id string) error {
 	a, err := known(ctx)

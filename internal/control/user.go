@@ -104,9 +104,19 @@ func (p *Plane) ResetAdministrator(ctx context.Context, password sluice.Secret) 
 	})
 }
 
-// Login returns the user with this name and password. An unknown user costs as
-// much time as a known one; after some failures of one name from one address
-// the next tries are refused for a while, never for good.
+// splitUser takes the organization out of a user's name as people type it,
+// "ann@acme"; without one it is that of the installation.
+func splitUser(name string) (org, user string) {
+	if i := strings.LastIndexByte(name, '@'); i >= 0 {
+		return name[i+1:], name[:i]
+	}
+	return sluice.DefaultOrganization, name
+}
+
+// Login returns the user with this name, "ann" or "ann@organization", and
+// password. An unknown user costs as much time as a known one; after some
+// failures of one name from one address the next tries are refused for a while,
+// never for good.
 func (p *Plane) Login(ctx context.Context, name string, password sluice.Secret) (sluice.User, error) {
 	who := tryOf(name, sluice.ActorFrom(ctx).Address)
 	if err := p.logins.mayTry(who); err != nil {
@@ -122,7 +132,7 @@ func (p *Plane) Login(ctx context.Context, name string, password sluice.Secret) 
 	}
 	var u sluice.User
 	err = p.db.View(ctx, func(tx *database.Tx) (err error) {
-		u, err = tx.UserByName(sluice.DefaultOrganization, name)
+		u, err = tx.UserByName(splitUser(name))
 		return err
 	})
 	if err != nil && !sluice.IsNotFound(err) {
@@ -134,6 +144,7 @@ func (p *Plane) Login(ctx context.Context, name string, password sluice.Secret) 
 	}
 	if err != nil || !ok {
 		p.logins.failed(who)
+		p.refusals.add("login.refused", name, sluice.ActorFrom(ctx).Address)
 		return sluice.User{}, sluice.Errorf(sluice.Unauthenticated, "login", "The user name or the password is wrong.")
 	}
 	p.logins.succeeded(who)

@@ -26,7 +26,7 @@ func TestPostgres(t *testing.T) {
 	t.Run("F7 only one control plane", func(t *testing.T) { testPostgresGuard(t, server.URL(t)) })
 	t.Run("audit entries are never changed", func(t *testing.T) {
 		url := server.URL(t)
-		testAppendOnly(t, open(t, url), "pgx", url, "truncate audit_entries")
+		testAppendOnly(t, open(t, url), "pgx", url, "truncate audit_entries", "truncate audit_seals")
 	})
 	t.Run("F5 newer schema", func(t *testing.T) { testNewerSchema(t, "pgx", server.URL(t)) })
 	t.Run("its place is taken", func(t *testing.T) { testPostgresTaken(t, server.URL(t)) })
@@ -266,6 +266,93 @@ func TestInterruptedMigration(t *testing.T) {
 	testAppendOnly(t, open(t, path), "sqlite", path)
 }
 
+// TestOrganizationTables lists what an organization owns: a table with a column
+// organization is counted or deleted in organization.go, or stays for good.
+func TestOrganizationTables(t *testing.T) {
+	path := newFile(t)
+	open(t, path)
+	rows, err := connect(t, "sqlite", path).QueryContext(t.Context(), `select m.name from sqlite_master m join pragma_table_info(m.name) c on c.name = 'organization'
+		where m.type = 'table' order by m.name`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	known := map[string]string{
+		"users": "counted", "apis": "counted", "applications": "counted", "tiers": "deleted with it",
+		"consumer_keys": "gone with applications", "subscriptions": "gone with applications", "management_clients": "gone with users",
+		"audit_entries": "stays", "publications": "stays", "revocations": "stays until it expires", "revocation_acts": "stays until it is old",
+	}
+	for rows.Next() {
+		var table string
+		if err := rows.Scan(&table); err != nil {
+			t.Fatal(err)
+		}
+		if known[table] == "" {
+			t.Errorf("table %s belongs to organizations: see to it in OrganizationOwns or DeleteOrganization, and say so here", table)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What somebody does to the audit log who writes to the database file itself.
+func TestVerifyAudit(t *testing.T) {
+	swap := `update audit_entries set sequence = case sequence when 3 then -4 when 4 then -3 else sequence end;
+		update audit_entries set sequence = -sequence where sequence < 0`
+	for name, test := range map[string]struct {
+		statement string
+		from, to  int64
+		want      sluice.AuditVerification // but for its hash
+	}{
+		"nothing":                        {"", 0, 0, sluice.AuditVerification{OK: true, First: 1, Last: 6, Unsealed: 1}},
+		"nothing, looked at in part":     {"", 3, 4, sluice.AuditVerification{OK: true, First: 3, Last: 4}},
+		"a row is altered":               {`update audit_entries set actor = 'nobody' where sequence = 3`, 0, 0, sluice.AuditVerification{First: 1, Last: 2, BrokenAt: 3}},
+		"a row is altered after the end": {`update audit_entries set actor = 'nobody' where sequence = 5`, 1, 4, sluice.AuditVerification{OK: true, First: 1, Last: 4}},
+		"a row is removed":               {`delete from audit_entries where sequence = 3`, 0, 0, sluice.AuditVerification{First: 1, Last: 2, BrokenAt: 3}},
+		"the first row is removed":       {`delete from audit_entries where sequence = 1`, 0, 0, sluice.AuditVerification{BrokenAt: 1}},
+		"the last rows are removed":      {`delete from audit_entries where sequence > 4; delete from audit_seals where sequence > 4`, 0, 0, sluice.AuditVerification{First: 1, Last: 4, BrokenAt: 5}},
+		"what is before is removed":      {`delete from audit_entries where sequence < 3`, 3, 0, sluice.AuditVerification{BrokenAt: 3}},
+		"rows are reordered":             {swap, 0, 0, sluice.AuditVerification{First: 1, Last: 2, BrokenAt: 3}},
+		"a seal is removed":              {`delete from audit_seals where sequence = 4`, 0, 0, sluice.AuditVerification{First: 1, Last: 3, BrokenAt: 4}},
+		"a seal is altered":              {`update audit_seals set hash = '00' where sequence = 2`, 0, 0, sluice.AuditVerification{First: 1, Last: 1, BrokenAt: 2}},
+		"a row is added": {
+			`insert into audit_entries select 8, time, organization, actor, client, address, action, object_type, object_id, object_name, before, after, result, trace_id from audit_entries where sequence = 1`, 0, 0,
+			sluice.AuditVerification{First: 1, Last: 6, Unsealed: 1, BrokenAt: 8},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newFile(t)
+			db := open(t, path)
+			for range 6 {
+				update(t, db, func(tx *database.Tx) error {
+					return tx.Audit(sluice.AuditEntry{Organization: "default", Actor: "anna"})
+				})
+			}
+			update(t, db, func(tx *database.Tx) error { _, err := tx.SealAudit(0); return err })
+			update(t, db, func(tx *database.Tx) error { return tx.Audit(sluice.AuditEntry{Organization: "default"}) })
+			for _, table := range []string{"entries", "seals"} {
+				direct(t, "sqlite", path, `drop trigger audit_`+table+`_no_update`)
+				direct(t, "sqlite", path, `drop trigger audit_`+table+`_no_delete`)
+			}
+			if test.statement != "" {
+				direct(t, "sqlite", path, test.statement)
+			}
+			got, err := db.VerifyAudit(t.Context(), test.from, test.to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (got.Reason == "") != got.OK || (got.Hash == "") != (got.Last == 0) {
+				t.Errorf("VerifyAudit = %+v", got)
+			}
+			got.Hash, got.Reason = "", ""
+			if got != test.want {
+				t.Errorf("VerifyAudit = %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
 func TestAppendOnly(t *testing.T) {
 	path := newFile(t)
 	testAppendOnly(t, open(t, path), "sqlite", path)
@@ -273,8 +360,10 @@ func TestAppendOnly(t *testing.T) {
 
 func testAppendOnly(t *testing.T, db *database.DB, driver, url string, more ...string) {
 	update(t, db, func(tx *database.Tx) error { return tx.Audit(sluice.AuditEntry{Organization: "default"}) })
+	update(t, db, func(tx *database.Tx) error { _, err := tx.SealAudit(0); return err })
 	c := connect(t, driver, url)
-	for _, statement := range append(more, `update audit_entries set actor = 'nobody'`, `delete from audit_entries`) {
+	for _, statement := range append(more, `update audit_entries set actor = 'nobody'`, `delete from audit_entries`,
+		`update audit_seals set hash = ''`, `delete from audit_seals`) {
 		if _, err := c.ExecContext(t.Context(), statement); err == nil || !strings.Contains(err.Error(), "audit entries are never changed") {
 			t.Errorf("%s: error = %v, want a refusal", statement, err)
 		}

@@ -28,8 +28,8 @@ type dialect struct {
 	goose goose.Dialect
 	// tables lists the names of the tables in our schema.
 	tables string
-	// appendOnly makes the database refuse to change or delete audit entries.
-	appendOnly []string
+	// appendOnly makes the database refuse to change or delete rows of a table.
+	appendOnly func(table string) []string
 	// classify says what an error means; for taken also the unique index, which
 	// is named for its table and columns.
 	classify func(err error) (kind fault, index string)
@@ -53,14 +53,14 @@ func (db *DB) connect(ctx context.Context, address string) error {
 }
 
 func sqliteDialect() *dialect {
-	refuse := func(act string) string {
-		return `create trigger audit_entries_no_` + act + ` before ` + act + ` on audit_entries
+	refuse := func(table, act string) string {
+		return `create trigger ` + table + `_no_` + act + ` before ` + act + ` on ` + table + `
 			begin select raise(abort, 'audit entries are never changed'); end`
 	}
 	return &dialect{
 		goose:      goose.DialectSQLite3,
 		tables:     `select name from sqlite_master where type = 'table' and name not like 'sqlite_%'`,
-		appendOnly: []string{refuse("update"), refuse("delete")},
+		appendOnly: func(table string) []string { return []string{refuse(table, "update"), refuse(table, "delete")} },
 		classify:   classifySQLite,
 	}
 }
@@ -167,11 +167,13 @@ func postgresDialect() *dialect {
 	return &dialect{
 		goose:  goose.DialectPostgres,
 		tables: `select tablename from pg_tables where schemaname = current_schema()`,
-		appendOnly: []string{
-			`create function audit_entries_refuse() returns trigger language plpgsql as
-				$$ begin raise exception 'audit entries are never changed'; end $$`,
-			`create trigger audit_entries_refuse before update or delete or truncate on audit_entries
-				for each statement execute function audit_entries_refuse()`,
+		appendOnly: func(table string) []string {
+			return []string{
+				`create function ` + table + `_refuse() returns trigger language plpgsql as
+					$$ begin raise exception 'audit entries are never changed'; end $$`,
+				`create trigger ` + table + `_refuse before update or delete or truncate on ` + table + `
+					for each statement execute function ` + table + `_refuse()`,
+			}
 		},
 		classify: classifyPostgres,
 	}

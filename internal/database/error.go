@@ -107,6 +107,8 @@ func conflict(index string) *sluice.Error {
 		return e("subscription.exists", "apiId", "The application is subscribed to this API already.")
 	case "tiers_organization_level_name":
 		return e("tier.exists", "name", "A tier with this name exists already.")
+	case "kept_answers_user_id_key", "kept_answers_pkey":
+		return e("idempotency.key", "Idempotency-Key", "A request with this key was sent already.")
 	case "management_clients_user_id_name":
 		return e("client.exists", "name", "A client with this name is registered already.")
 	}

@@ -6,16 +6,28 @@ import (
 	"github.com/sluice-api/sluice"
 )
 
-const gatewayColumns = `id, environment_id, name, public_key, address, server_url, version, enrolled_at`
+const gatewayColumns = `id, environment_id, name, public_key, address, server_url, version, enrolled_at, display_name, row_version`
 
 func gatewayFields(g *sluice.Gateway) []any {
-	return []any{&g.ID, &g.EnvironmentID, &g.Name, &g.PublicKey, &g.Address, &g.ServerURL, &g.Version, (*instant)(&g.EnrolledAt)}
+	return []any{&g.ID, &g.EnvironmentID, &g.Name, &g.PublicKey, &g.Address, &g.ServerURL, &g.Version, (*instant)(&g.EnrolledAt), &g.DisplayName, &g.RowVersion}
 }
 
-// AddGateway stores a new gateway; Conflict "gateway.exists" where one has its
-// public key.
+// AddGateway stores a new gateway and sets its row version; Conflict
+// "gateway.exists" where one has its public key.
 func (tx *Tx) AddGateway(g *sluice.Gateway) error {
-	return tx.add(`insert into gateways (`+gatewayColumns+`) values ($1, $2, $3, $4, $5, $6, $7, $8)`, gatewayFields(g)...)
+	g.RowVersion = 1
+	return tx.add(`insert into gateways (`+gatewayColumns+`) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, gatewayFields(g)...)
+}
+
+// PutGateway stores a gateway's display name, where g.RowVersion is that of the
+// stored one; else it returns Changed. It sets the new row version.
+func (tx *Tx) PutGateway(g *sluice.Gateway) error {
+	err := tx.put(func() error { _, err := tx.Gateway(g.ID); return err },
+		`update gateways set display_name = $2, row_version = row_version + 1 where id = $1 and row_version = $3`, &g.ID, &g.DisplayName, &g.RowVersion)
+	if err == nil {
+		g.RowVersion++
+	}
+	return err
 }
 
 // Gateway returns the gateway with the id.
@@ -70,4 +82,15 @@ func (tx *Tx) UseEnrolmentToken(hash string, now time.Time) (sluice.EnrolmentTok
 // EnrolmentTokens returns all enrolment tokens, the newest first.
 func (tx *Tx) EnrolmentTokens() ([]sluice.EnrolmentToken, error) {
 	return query(tx, enrolmentTokenFields, `select `+enrolmentTokenColumns+` from enrolment_tokens order by created_at desc, id desc`)
+}
+
+// EnrolmentToken returns the enrolment token with the id, used and expired ones
+// too.
+func (tx *Tx) EnrolmentToken(id string) (sluice.EnrolmentToken, error) {
+	return one(tx, "enrolment", enrolmentTokenFields, `select `+enrolmentTokenColumns+` from enrolment_tokens where id = $1`, id)
+}
+
+// DeleteEnrolmentToken deletes an enrolment token.
+func (tx *Tx) DeleteEnrolmentToken(id string) error {
+	return tx.change("enrolment", `delete from enrolment_tokens where id = $1`, id)
 }

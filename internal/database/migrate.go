@@ -17,9 +17,12 @@ var migrations embed.FS
 // schemaTable holds the versions of the schema that were applied.
 const schemaTable = "schema_versions"
 
-// appendOnlyStep is the version that is no file: each database has its own words
-// for it (see dialect).
-const appendOnlyStep = 2
+// The versions that are no file: each database has its own words for them (see
+// dialect).
+const (
+	appendOnlyStep = 2  // audit entries
+	sealsStep      = 13 // and their seals
+)
 
 // migrate brings the schema to the newest version this program knows, each step
 // in a transaction of its own: one that is cut short leaves no trace.
@@ -33,7 +36,9 @@ func (db *DB) migrate(ctx context.Context) error {
 	}
 	steps, err := goose.NewProvider(db.dialect.goose, db.write, files,
 		goose.WithTableName(schemaTable), goose.WithDisableGlobalRegistry(true),
-		goose.WithGoMigrations(goose.NewGoMigration(appendOnlyStep, &goose.GoFunc{RunTx: db.makeAppendOnly}, nil)))
+		goose.WithGoMigrations(
+			goose.NewGoMigration(appendOnlyStep, &goose.GoFunc{RunTx: db.makeAppendOnly("audit_entries")}, nil),
+			goose.NewGoMigration(sealsStep, &goose.GoFunc{RunTx: db.makeAppendOnly("audit_seals")}, nil)))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
@@ -74,11 +79,15 @@ func (db *DB) checkOurs(ctx context.Context) error {
 	return rows.Err()
 }
 
-func (db *DB) makeAppendOnly(ctx context.Context, tx *sql.Tx) error {
-	for _, statement := range db.dialect.appendOnly {
-		if _, err := tx.ExecContext(ctx, statement); err != nil {
-			return err
+// makeAppendOnly returns the step after which the database refuses to change or
+// delete rows of a table.
+func (db *DB) makeAppendOnly(table string) func(ctx context.Context, tx *sql.Tx) error {
+	return func(ctx context.Context, tx *sql.Tx) error {
+		for _, statement := range db.dialect.appendOnly(table) {
+			if _, err := tx.ExecContext(ctx, statement); err != nil {
+				return err
+			}
 		}
+		return nil
 	}
-	return nil
 }

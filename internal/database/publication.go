@@ -1,6 +1,11 @@
 package database
 
-import "github.com/sluice-api/sluice"
+import (
+	"math"
+	"time"
+
+	"github.com/sluice-api/sluice"
+)
 
 const publicationColumns = `id, organization, api_id, action, mode, state, reason, revision_id, revision_number, actor, targets, created_at, committed_at, finished_at`
 
@@ -33,6 +38,39 @@ func (tx *Tx) Publications(org, apiID, state string, offset, limit int) ([]sluic
 	return query(tx, publicationFields, `select `+publicationColumns+` from publications
 		where organization = $1 and $2 in ('', api_id) and $3 in ('', state) order by created_at desc, id desc limit $4 offset $5`,
 		org, apiID, state, atMost(limit), offset)
+}
+
+// PublicationFilter says which publications FindPublications returns. What is zero
+// does not matter.
+type PublicationFilter struct {
+	Organization  string // must be given
+	APIID         string
+	EnvironmentID string // one of its targets
+	State         string
+	From, To      time.Time // when it was made: From itself, but not To
+	Offset        int
+	Limit         int // zero: all
+}
+
+// FindPublications returns a page of publications, the newest first, and how many
+// there are on all pages.
+func (tx *Tx) FindPublications(f PublicationFilter) (list []sluice.Publication, total int, err error) {
+	const where = `organization = $1 and $2 in ('', api_id) and $3 in ('', state) and created_at >= $4 and created_at < $5 and targets like $6 escape '\'`
+	to, target := int64(math.MaxInt64), "%"
+	if !f.To.IsZero() {
+		to = f.To.UnixMicro()
+	}
+	if f.EnvironmentID != "" {
+		target = containing(`"environment_id":"` + f.EnvironmentID + `"`)
+	}
+	args := []any{f.Organization, f.APIID, f.State, instant(f.From), to, target}
+	count, err := tx.number(`select count(*) from publications where `+where, args...)
+	if err != nil {
+		return nil, 0, err
+	}
+	list, err = query(tx, publicationFields, `select `+publicationColumns+` from publications where `+where+`
+		order by created_at desc, id desc limit $7 offset $8`, append(args, atMost(f.Limit), f.Offset)...)
+	return list, int(count), err
 }
 
 // UnfinishedPublications returns the publications of all organizations that are

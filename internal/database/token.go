@@ -32,6 +32,11 @@ func (tx *Tx) DeleteAccessToken(userID, id string) error {
 	return tx.change("token", `delete from access_tokens where user_id = $1 and id = $2`, userID, id)
 }
 
+// AccessToken returns the token with the id, of any user.
+func (tx *Tx) AccessToken(id string) (sluice.AccessToken, error) {
+	return one(tx, "token", accessTokenFields, `select `+accessTokenColumns+` from access_tokens where id = $1`, id)
+}
+
 // DeleteAccessTokenByHash deletes the token with the hash and reports whether
 // there was one.
 func (tx *Tx) DeleteAccessTokenByHash(hash string) (found bool, err error) {

@@ -215,6 +215,16 @@ func (v *view) behind(c *Change) bool {
 	return c.Epoch > v.epoch || c.Epoch == v.epoch && c.Generation > v.generation
 }
 
+// Root returns the digest of everything the gateways of an environment should
+// serve, hexadecimal; "" where nobody has needed its state yet.
+func (b *Bus) Root(environmentID string) string {
+	v := b.environment(environmentID).current.Load()
+	if v == nil {
+		return ""
+	}
+	return v.state.root.String()
+}
+
 // environment returns what is kept of an environment.
 func (b *Bus) environment(id string) *environment {
 	b.mu.Lock()

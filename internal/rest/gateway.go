@@ -75,7 +75,7 @@ func (s *Server) getGateway(w http.ResponseWriter, r *http.Request) error {
 // deleteGateway ends an enrolment. A gateway is never changed, only removed, so
 // it has no entity tag and none is asked for.
 func (s *Server) deleteGateway(w http.ResponseWriter, r *http.Request) error {
-	if err := s.plane.RemoveGateway(r.Context(), r.PathValue("id")); err != nil {
+	if err := s.plane.RemoveGateway(r.Context(), r.PathValue("id"), 0); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -115,6 +115,9 @@ func testEnrolmentTokens(t *testing.T, db *database.DB) {
 		return err
 	})
 	refused(t, db, sluice.Unauthenticated, "enrolment.token", use(token.Hash, start().Add(time.Minute)))
+	same(t, "EnrolmentToken", read(t, db, func(tx *database.Tx) (sluice.EnrolmentToken, error) { return tx.EnrolmentToken("t1") }), *token)
+	update(t, db, func(tx *database.Tx) error { return tx.DeleteEnrolmentToken("t1") })
+	same(t, "EnrolmentTokens after Delete", read(t, db, (*database.Tx).EnrolmentTokens), []sluice.EnrolmentToken{*late})
 }
 
 func testDeployments(t *testing.T, db *database.DB) {
@@ -195,6 +198,32 @@ func testPublications(t *testing.T, db *database.DB) {
 			return tx.Publications(org, test.apiID, test.state, test.offset, test.limit)
 		})
 		same(t, "Publications: "+name, names(list, func(p sluice.Publication) string { return p.ID }), test.want)
+	}
+	for name, test := range map[string]struct {
+		filter database.PublicationFilter
+		want   []string
+		total  int
+	}{
+		"all":                       {database.PublicationFilter{}, []string{"p3", "p2", "p1"}, 3},
+		"a page of an API":          {database.PublicationFilter{APIID: "a1", Offset: 1, Limit: 1}, []string{"p1"}, 2},
+		"in a state":                {database.PublicationFilter{State: string(sluice.AllLive)}, []string{"p1"}, 1},
+		"to an environment":         {database.PublicationFilter{EnvironmentID: "e1"}, []string{"p3", "p2", "p1"}, 3},
+		"to another environment":    {database.PublicationFilter{EnvironmentID: "e%"}, nil, 0},
+		"from a time, to a time":    {database.PublicationFilter{From: start().Add(time.Second), To: start().Add(2 * time.Second)}, []string{"p2"}, 1},
+		"of another organization":   {database.PublicationFilter{Organization: "o2"}, []string{"p4"}, 1},
+		"of nobody's organization":  {database.PublicationFilter{Organization: "o3"}, nil, 0},
+		"to an environment, theirs": {database.PublicationFilter{Organization: "o2", EnvironmentID: "e1"}, nil, 0},
+	} {
+		if test.filter.Organization == "" {
+			test.filter.Organization = org
+		}
+		var total int
+		list := read(t, db, func(tx *database.Tx) (list []sluice.Publication, err error) {
+			list, total, err = tx.FindPublications(test.filter)
+			return list, err
+		})
+		same(t, "FindPublications: "+name, names(list, func(p sluice.Publication) string { return p.ID }), test.want)
+		same(t, "FindPublications: "+name+", total", total, test.total)
 	}
 	same(t, "UnfinishedPublications", read(t, db, (*database.Tx).UnfinishedPublications), []sluice.Publication{*two, *three, *foreign})
 	two.State, two.Targets[0].State = sluice.PartlyLive, sluice.Failed

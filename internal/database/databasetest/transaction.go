@@ -325,14 +325,19 @@ func testRowVersions(t *testing.T, db *database.DB) {
 	api, environment, application := newAPI("a1", "weather"), newEnvironment("e1", "one"), newApplication("p1", "shop")
 	key := newConsumerKey("k1", sluice.SandboxKey)
 	subscription := &sluice.Subscription{ID: "s1", Organization: org, ApplicationID: "p1", APIID: "a1"}
+	user, organization, gateway := newUser("u1", "anna"), &sluice.Organization{ID: "o2", Name: "acme"}, newGateway("g1", "e1", "UKEY1")
 	update(t, db, func(tx *database.Tx) error {
-		return errors.Join(tx.AddAPI(api), tx.AddEnvironment(environment), tx.AddApplication(application), tx.AddConsumerKey(key), tx.AddSubscription(subscription))
+		return errors.Join(tx.AddAPI(api), tx.AddEnvironment(environment), tx.AddApplication(application), tx.AddConsumerKey(key), tx.AddSubscription(subscription),
+			tx.AddUser(user), tx.AddOrganization(organization), tx.AddGateway(gateway))
 	})
 	for name, row := range map[string]struct {
 		version *int64
 		id      *string
 		put     func(tx *database.Tx) error
 	}{
+		"user":         {&user.RowVersion, &user.ID, func(tx *database.Tx) error { return tx.PutUser(user) }},
+		"organization": {&organization.RowVersion, &organization.ID, func(tx *database.Tx) error { return tx.PutOrganization(organization) }},
+		"gateway":      {&gateway.RowVersion, &gateway.ID, func(tx *database.Tx) error { return tx.PutGateway(gateway) }},
 		"api":          {&api.RowVersion, &api.ID, func(tx *database.Tx) error { return tx.PutAPI(api) }},
 		"environment":  {&environment.RowVersion, &environment.ID, func(tx *database.Tx) error { return tx.PutEnvironment(environment) }},
 		"application":  {&application.RowVersion, &application.ID, func(tx *database.Tx) error { return tx.PutApplication(application) }},
@@ -357,7 +362,20 @@ func testRowVersions(t *testing.T, db *database.DB) {
 
 func testUnknown(t *testing.T, db *database.DB) {
 	for code, methods := range map[string]map[string]func(tx *database.Tx) error{
-		"organization.unknown": {"Organization": func(tx *database.Tx) error { _, err := tx.Organization("x"); return err }},
+		"organization.unknown": {
+			"Organization":       func(tx *database.Tx) error { _, err := tx.Organization("x"); return err },
+			"DeleteOrganization": func(tx *database.Tx) error { return tx.DeleteOrganization("x") },
+		},
+		"entry.unknown": {"AuditEntry": func(tx *database.Tx) error { _, err := tx.AuditEntry(org, 99); return err }},
+		"answer.unknown": {
+			"KeptAnswer":       func(tx *database.Tx) error { _, err := tx.KeptAnswer("x", "x"); return err },
+			"PutKeptAnswer":    func(tx *database.Tx) error { return tx.PutKeptAnswer("x", "x", 200, nil) },
+			"DeleteKeptAnswer": func(tx *database.Tx) error { return tx.DeleteKeptAnswer("x", "x") },
+		},
+		"enrolment.unknown": {
+			"EnrolmentToken":       func(tx *database.Tx) error { _, err := tx.EnrolmentToken("x"); return err },
+			"DeleteEnrolmentToken": func(tx *database.Tx) error { return tx.DeleteEnrolmentToken("x") },
+		},
 		"user.unknown": {
 			"User":       func(tx *database.Tx) error { _, err := tx.User(org, "x"); return err },
 			"UserByName": func(tx *database.Tx) error { _, err := tx.UserByName(org, "x"); return err },
@@ -365,6 +383,7 @@ func testUnknown(t *testing.T, db *database.DB) {
 			"DeleteUser": func(tx *database.Tx) error { return tx.DeleteUser(org, "x") },
 		},
 		"token.unknown": {
+			"AccessToken":        func(tx *database.Tx) error { _, err := tx.AccessToken("x"); return err },
 			"AccessTokenByHash":  func(tx *database.Tx) error { _, err := tx.AccessTokenByHash("x"); return err },
 			"DeleteAccessToken":  func(tx *database.Tx) error { return tx.DeleteAccessToken("x", "x") },
 			"RefreshTokenByHash": func(tx *database.Tx) error { _, err := tx.RefreshTokenByHash("x"); return err },

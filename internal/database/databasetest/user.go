@@ -19,7 +19,7 @@ func codeOf(err error) string {
 func newUser(id, name string) *sluice.User {
 	return &sluice.User{
 		ID: id, Organization: org, Name: name, Email: name + "@example.com", Roles: []sluice.Role{sluice.Creator, sluice.Publisher},
-		PasswordHash: "$argon2id$…", MustChange: true, CreatedAt: start(),
+		PasswordHash: "$argon2id$…", MustChange: true, RowVersion: 1, CreatedAt: start(),
 	}
 }
 
@@ -33,12 +33,40 @@ func testOrganizations(t *testing.T, db *database.DB) {
 	update(t, db, func(tx *database.Tx) error { return errors.Join(tx.AddOrganization(&main), tx.AddOrganization(&acme)) })
 	same(t, "Organization", read(t, db, func(tx *database.Tx) (sluice.Organization, error) { return tx.Organization("o2") }), acme)
 	same(t, "Organizations", read(t, db, (*database.Tx).Organizations), []sluice.Organization{acme, main})
+	acme.DisplayName = "Acme Ltd."
+	update(t, db, func(tx *database.Tx) error { return tx.PutOrganization(&acme) })
+	same(t, "Organization after Put", read(t, db, func(tx *database.Tx) (sluice.Organization, error) { return tx.Organization("o2") }), acme)
 	refused(t, db, sluice.Conflict, "organization.taken", func(tx *database.Tx) error {
 		return tx.AddOrganization(&sluice.Organization{ID: "o3", Name: "acme"})
 	})
 	refused(t, db, sluice.Conflict, "organization.taken", func(tx *database.Tx) error {
 		return tx.AddOrganization(&sluice.Organization{ID: "o2", Name: "other"})
 	})
+
+	owns := func() [3]int {
+		return read(t, db, func(tx *database.Tx) ([3]int, error) {
+			users, apis, applications, err := tx.OrganizationOwns("o2")
+			return [3]int{users, apis, applications}, err
+		})
+	}
+	remembered := func() bool {
+		return read(t, db, func(tx *database.Tx) (bool, error) { return tx.OrganizationIsRemembered("o2") })
+	}
+	same(t, "OrganizationOwns", owns(), [3]int{})
+	same(t, "OrganizationIsRemembered", remembered(), false)
+	user, api, application := newUser("u1", "anna"), newAPI("a1", "weather"), newApplication("p1", "shop")
+	user.Organization, api.Organization, application.Organization = "o2", "o2", "o2"
+	tier := sluice.Tier{ID: "t1", Organization: "o2", Level: sluice.SubscriptionTier, Name: "Gold"}
+	update(t, db, func(tx *database.Tx) error {
+		return errors.Join(tx.AddUser(user), tx.AddAPI(api), tx.AddApplication(application), tx.AddTier(&tier), tx.Audit(sluice.AuditEntry{Organization: "o2"}))
+	})
+	same(t, "OrganizationOwns one of each", owns(), [3]int{1, 1, 1})
+	same(t, "OrganizationIsRemembered with an audit entry", remembered(), true)
+	update(t, db, func(tx *database.Tx) error {
+		return errors.Join(tx.DeleteUser("o2", "u1"), tx.DeleteAPI("o2", "a1"), tx.DeleteApplication("o2", "p1"), tx.DeleteOrganization("o2"))
+	})
+	same(t, "Organizations after Delete", read(t, db, (*database.Tx).Organizations), []sluice.Organization{main})
+	same(t, "Tiers after Delete", len(read(t, db, func(tx *database.Tx) ([]sluice.Tier, error) { return tx.Tiers("o2", "") })), 0)
 }
 
 func testUsers(t *testing.T, db *database.DB) {
@@ -56,6 +84,33 @@ func testUsers(t *testing.T, db *database.DB) {
 
 	roles := read(t, db, func(tx *database.Tx) ([]sluice.Role, error) { return tx.Roles(org) })
 	same(t, "Roles", roles, []sluice.Role{sluice.Creator, sluice.Publisher})
+
+	found := func(text string, offset, limit int) (list []string, total int) {
+		t.Helper()
+		read(t, db, func(tx *database.Tx) (_ int, err error) {
+			var users []sluice.User
+			users, total, err = tx.FindUsers(org, text, offset, limit)
+			list = names(users, func(u sluice.User) string { return u.ID })
+			return 0, err
+		})
+		return list, total
+	}
+	for name, test := range map[string]struct {
+		text          string
+		offset, limit int
+		want          []string
+		total         int
+	}{
+		"all":                    {want: []string{"u4", "u1", "u2"}, total: 3},
+		"part of a name":         {text: "ANN", want: []string{"u4", "u1"}, total: 2},
+		"part of an address":     {text: "bert@ex", want: []string{"u2"}, total: 1},
+		"a page":                 {offset: 1, limit: 1, want: []string{"u1"}, total: 3},
+		"a wildcard is a letter": {text: "%", want: nil},
+	} {
+		list, total := found(test.text, test.offset, test.limit)
+		same(t, "FindUsers, "+name, list, test.want)
+		same(t, "FindUsers, "+name+", total", total, test.total)
+	}
 
 	refused(t, db, sluice.Conflict, "user.taken", addUser("u5", "anna"))
 	bert.Name, bert.MustChange, bert.Roles = "bertha", false, []sluice.Role{sluice.Administrator}
@@ -94,6 +149,7 @@ func testAccessTokens(t *testing.T, db *database.DB) {
 		return read(t, db, func(tx *database.Tx) ([]sluice.AccessToken, error) { return tx.AccessTokens("u1") })
 	}
 	same(t, "AccessTokens", list(), []sluice.AccessToken{*second, *first})
+	same(t, "AccessToken", read(t, db, func(tx *database.Tx) (sluice.AccessToken, error) { return tx.AccessToken("t2") }), *second)
 	same(t, "AccessTokenByHash", read(t, db, func(tx *database.Tx) (sluice.AccessToken, error) { return tx.AccessTokenByHash(first.Hash) }), *first)
 
 	update(t, db, func(tx *database.Tx) error { return tx.DeleteExpiredTokens(first.ExpiresAt) })
