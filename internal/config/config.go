@@ -40,6 +40,11 @@ type Config struct {
 	Management   Management
 	Gateway      Gateway
 	TLS          TLS
+	BackendJWT   BackendJWT
+	CORS         CORS
+	Tiers        Tiers
+	Store        Store
+	Publisher    Publisher
 
 	// Environments are the gateway environments that the configuration fixes,
 	// in the order of the file. Only a control plane uses them.
@@ -133,6 +138,44 @@ const (
 	Off    = "off"
 	Stdout = "stdout"
 )
+
+// BackendJWT says what gateways tell backends of the caller, in a signed token.
+type BackendJWT struct {
+	Enabled  bool
+	Header   string // name of the field
+	Dialect  string // URI before the names of claims
+	OmitUser bool   // of client_credentials tokens
+}
+
+// CORS is what browsers may do with APIs that say nothing of it.
+type CORS struct {
+	Enabled     bool
+	Origins     []string // "*": every one
+	Methods     []string
+	Headers     []string
+	Credentials bool
+}
+
+// Tiers says which tiers are offered.
+type Tiers struct {
+	Unlimited bool // the tier without a limit
+}
+
+// Store holds the settings of the API Store.
+type Store struct {
+	URL                     string // "https://host:port/store"
+	DisplayAllAPIs          bool   // list deprecated APIs beside published ones
+	DisplayMultipleVersions bool   // list all versions of an API, not the newest alone
+	DisplayComments         bool
+	DisplayRatings          bool
+	APIsPerPage             int
+}
+
+// Publisher holds the settings of the API Publisher.
+type Publisher struct {
+	URL         string // "https://host:port/publisher"
+	APIsPerPage int
+}
 
 // TLS names certificates brought by the operator; empty: issued by Sluice's CA.
 type TLS struct {

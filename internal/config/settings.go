@@ -70,6 +70,22 @@ type Settings struct {
 	TLS struct {
 		ManagementCertificate, ManagementKey, TrafficCertificate, TrafficKey Value
 	}
+	BackendJWT struct {
+		Enabled, Header, Dialect, OmitUser Value
+	}
+	CORS struct {
+		Enabled, Credentials      Value
+		Origins, Methods, Headers []Value // nil: nobody wrote the list
+	}
+	Tiers struct {
+		Unlimited Value
+	}
+	Store struct {
+		URL, DisplayAllAPIs, DisplayMultipleVersions, DisplayComments, DisplayRatings, APIsPerPage Value
+	}
+	Publisher struct {
+		URL, APIsPerPage Value
+	}
 	Environments []EnvironmentSettings
 }
 
@@ -89,6 +105,18 @@ func (s *Settings) Values() iter.Seq2[string, *Value] {
 	return func(yield func(string, *Value) bool) {
 		for _, f := range s.fields() {
 			if f.value != nil && !yield(f.path, f.value) {
+				return
+			}
+		}
+	}
+}
+
+// Lists yields every setting that holds a list, with its path in sluice.yaml;
+// environments are not among them.
+func (s *Settings) Lists() iter.Seq2[string, *[]Value] {
+	return func(yield func(string, *[]Value) bool) {
+		for _, f := range s.fields() {
+			if f.list != nil && !yield(f.path, f.list) {
 				return
 			}
 		}
@@ -151,6 +179,24 @@ func (s *Settings) fields() []field {
 		{"gateway.clock_leeway", duration, &s.Gateway.ClockLeeway, nil},
 		{"gateway.remove_authorization", boolean, &s.Gateway.RemoveAuthorization, nil},
 		{"gateway.access_log", text, &s.Gateway.AccessLog, nil},
+		{"backend_jwt.enabled", boolean, &s.BackendJWT.Enabled, nil},
+		{"backend_jwt.header", text, &s.BackendJWT.Header, nil},
+		{"backend_jwt.dialect", text, &s.BackendJWT.Dialect, nil},
+		{"backend_jwt.omit_user", boolean, &s.BackendJWT.OmitUser, nil},
+		{"cors.enabled", boolean, &s.CORS.Enabled, nil},
+		{"cors.origins", texts, nil, &s.CORS.Origins},
+		{"cors.methods", texts, nil, &s.CORS.Methods},
+		{"cors.headers", texts, nil, &s.CORS.Headers},
+		{"cors.credentials", boolean, &s.CORS.Credentials, nil},
+		{"tiers.unlimited", boolean, &s.Tiers.Unlimited, nil},
+		{"store.url", text, &s.Store.URL, nil},
+		{"store.display_all_apis", boolean, &s.Store.DisplayAllAPIs, nil},
+		{"store.display_multiple_versions", boolean, &s.Store.DisplayMultipleVersions, nil},
+		{"store.display_comments", boolean, &s.Store.DisplayComments, nil},
+		{"store.display_ratings", boolean, &s.Store.DisplayRatings, nil},
+		{"store.apis_per_page", whole, &s.Store.APIsPerPage, nil},
+		{"publisher.url", text, &s.Publisher.URL, nil},
+		{"publisher.apis_per_page", whole, &s.Publisher.APIsPerPage, nil},
 		{"tls.management_certificate", text, &t.ManagementCertificate, nil},
 		{"tls.management_key", text, &t.ManagementKey, nil},
 		{"tls.traffic_certificate", text, &t.TrafficCertificate, nil},

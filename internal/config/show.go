@@ -120,6 +120,21 @@ func (p *printer) config(c *Config) {
 		p.put("remove_authorization", c.Gateway.RemoveAuthorization)
 		p.put("access_log", c.Gateway.AccessLog)
 	})
+	p.group("backend_jwt", func() {
+		p.put("enabled", c.BackendJWT.Enabled)
+		p.put("header", c.BackendJWT.Header)
+		p.put("dialect", c.BackendJWT.Dialect)
+		p.put("omit_user", c.BackendJWT.OmitUser)
+	})
+	p.group("cors", func() {
+		p.put("enabled", c.CORS.Enabled)
+		p.list("origins", c.CORS.Origins)
+		p.list("methods", c.CORS.Methods)
+		p.list("headers", c.CORS.Headers)
+		p.put("credentials", c.CORS.Credentials)
+	})
+	p.group("tiers", func() { p.put("unlimited", c.Tiers.Unlimited) })
+	p.portals(c)
 	p.group("tls", func() {
 		p.optional("management_certificate", c.TLS.ManagementCertificate)
 		p.optional("management_key", c.TLS.ManagementKey)
@@ -149,11 +164,30 @@ func (p *printer) keyManager(k KeyManager) {
 	p.put("id_token_ttl", k.IDTokenTTL)
 	p.put("revoke_url", k.RevokeURL)
 	p.put("application_scope", k.ApplicationScope)
-	var scopes []string
-	for _, s := range k.ScopeWhitelist {
-		scopes = append(scopes, strconv.Quote(s))
+	p.list("scope_whitelist", k.ScopeWhitelist)
+}
+
+func (p *printer) list(key string, items []string) {
+	quoted := make([]string, len(items))
+	for i, s := range items {
+		quoted[i] = strconv.Quote(s)
 	}
-	fmt.Fprintf(&p.out, "%sscope_whitelist: [%s]\n", p.indent, strings.Join(scopes, ", "))
+	fmt.Fprintf(&p.out, "%s%s: [%s]\n", p.indent, key, strings.Join(quoted, ", "))
+}
+
+func (p *printer) portals(c *Config) {
+	p.group("store", func() {
+		p.put("url", c.Store.URL)
+		p.put("display_all_apis", c.Store.DisplayAllAPIs)
+		p.put("display_multiple_versions", c.Store.DisplayMultipleVersions)
+		p.put("display_comments", c.Store.DisplayComments)
+		p.put("display_ratings", c.Store.DisplayRatings)
+		p.put("apis_per_page", c.Store.APIsPerPage)
+	})
+	p.group("publisher", func() {
+		p.put("url", c.Publisher.URL)
+		p.put("apis_per_page", c.Publisher.APIsPerPage)
+	})
 }
 
 func (p *printer) environment(e Environment) {

@@ -62,6 +62,8 @@ func (d *Draft) Finish() (*Config, []Problem) {
 	d.settleControlPlane()
 	d.settleKeyManager()
 	d.settleGateway()
+	d.settleAPIs()
+	d.settlePortals()
 	d.settleTLS()
 	d.settleDatabase()
 	d.settleEnvironments()

@@ -15,6 +15,12 @@ func (im *importer) apiManager(root *element) {
 	im.refuse(root)
 	im.controlPlane(root.find("AuthManager"), root.find("APIKeyValidator"))
 	im.oauth(root)
+	im.backendJWT(root.find("APIConsumerAuthentication"), root.find("JWTConfiguration"))
+	im.cors(root.find("CORSConfiguration"))
+	im.settings.Tiers.Unlimited = im.newer(
+		im.value(apiManagerFile, root.find("TierManagement"), "EnableUnlimitedTier"),
+		im.value(apiManagerFile, root.find("ThrottlingConfigurations"), "EnableUnlimitedTier"))
+	im.portals(root.find("APIStore"), root.find("APIPublisher"))
 	if e := root.find("APIKeyValidator").find("EnableThriftServer"); e != nil {
 		im.warn(at(e), "%s has no effect: no Thrift: gateways verify tokens themselves", e.name)
 	}
@@ -148,6 +154,57 @@ func (im *importer) scopes(in *element) []config.Value {
 		}
 	}
 	return scopes
+}
+
+// backendJWT takes the settings of backend tokens, from where 1.9 has them and
+// from where 1.10 and later do.
+func (im *importer) backendJWT(consumer, jwt *element) {
+	value := func(in *element, name string) config.Value { return im.value(apiManagerFile, in, name) }
+	s := &im.settings.BackendJWT
+	s.Enabled = im.newer(value(consumer, "EnableTokenGeneration"), value(jwt, "EnableJWTGeneration"))
+	s.Header = im.newer(value(consumer, "SecurityContextHeader"), value(jwt, "JWTHeader"))
+	const dialect, omit = "ConsumerDialectURI", "RemoveUserNameFromJWTForApplicationToken"
+	s.Dialect = im.newer(value(consumer, dialect), value(jwt, dialect))
+	s.OmitUser = im.newer(value(consumer, omit), value(jwt, omit))
+}
+
+func (im *importer) cors(e *element) {
+	const prefix = "Access-Control-Allow-"
+	s := &im.settings.CORS
+	s.Enabled = im.value(apiManagerFile, e, "Enabled")
+	s.Credentials = im.value(apiManagerFile, e, prefix+"Credentials")
+	s.Origins = im.commaList(e, prefix+"Origin")
+	s.Methods = im.commaList(e, prefix+"Methods")
+	s.Headers = im.commaList(e, prefix+"Headers")
+}
+
+// commaList reads a list in one text, nil where there is none.
+func (im *importer) commaList(in *element, name string) (list []config.Value) {
+	v := im.value(apiManagerFile, in, name)
+	if !v.Usable() {
+		return nil
+	}
+	for item := range strings.SplitSeq(v.Text, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			one := v
+			one.Text = item
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
+func (im *importer) portals(store, publisher *element) {
+	s := &im.settings.Store
+	s.URL = im.address(apiManagerFile, store, "URL")
+	for name, to := range map[string]*config.Value{
+		"DisplayAllAPIs": &s.DisplayAllAPIs, "DisplayMultipleVersions": &s.DisplayMultipleVersions,
+		"DisplayComments": &s.DisplayComments, "DisplayRatings": &s.DisplayRatings, "APIsPerPage": &s.APIsPerPage,
+	} {
+		*to = im.value(apiManagerFile, store, name)
+	}
+	im.settings.Publisher.URL = im.address(apiManagerFile, publisher, "URL")
+	im.settings.Publisher.APIsPerPage = im.value(apiManagerFile, publisher, "APIsPerPage")
 }
 
 // refuse reports what would weaken security or drop an approval if it were

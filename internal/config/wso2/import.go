@@ -105,17 +105,36 @@ type elementHome struct{ file, element string }
 // the only place for them.
 func elementHomes() map[string]elementHome {
 	return map[string]elementHome{
-		"offset":                        {carbonFile, "Ports/Offset"},
-		"host":                          {carbonFile, "HostName"},
-		"management_host":               {carbonFile, "MgtHostName"},
-		"role":                          {apiManagerFile, "APIKeyValidator/ServerURL, which decides it"},
-		"control_plane.url":             {apiManagerFile, "AuthManager/ServerURL"},
-		"control_plane.key_manager":     {apiManagerFile, "APIKeyValidator/ServerURL"},
-		"control_plane.username":        {apiManagerFile, "AuthManager/Username"},
-		"control_plane.password":        {apiManagerFile, "AuthManager/Password"},
-		"key_manager.revoke_url":        {apiManagerFile, "OAuthConfigurations/RevokeAPIURL"},
-		"key_manager.application_scope": {apiManagerFile, "OAuthConfigurations/ApplicationTokenScope"},
-		"gateway.remove_authorization":  {apiManagerFile, "OAuthConfigurations/RemoveOAuthHeadersFromOutMessage"},
+		"offset":                          {carbonFile, "Ports/Offset"},
+		"host":                            {carbonFile, "HostName"},
+		"management_host":                 {carbonFile, "MgtHostName"},
+		"role":                            {apiManagerFile, "APIKeyValidator/ServerURL, which decides it"},
+		"control_plane.url":               {apiManagerFile, "AuthManager/ServerURL"},
+		"control_plane.key_manager":       {apiManagerFile, "APIKeyValidator/ServerURL"},
+		"control_plane.username":          {apiManagerFile, "AuthManager/Username"},
+		"control_plane.password":          {apiManagerFile, "AuthManager/Password"},
+		"key_manager.revoke_url":          {apiManagerFile, "OAuthConfigurations/RevokeAPIURL"},
+		"key_manager.application_scope":   {apiManagerFile, "OAuthConfigurations/ApplicationTokenScope"},
+		"gateway.remove_authorization":    {apiManagerFile, "OAuthConfigurations/RemoveOAuthHeadersFromOutMessage"},
+		"key_manager.scope_whitelist":     {apiManagerFile, "OAuthConfigurations/ScopeWhitelist"},
+		"backend_jwt.enabled":             {apiManagerFile, "JWTConfiguration/EnableJWTGeneration"},
+		"backend_jwt.header":              {apiManagerFile, "JWTConfiguration/JWTHeader"},
+		"backend_jwt.dialect":             {apiManagerFile, "JWTConfiguration/ConsumerDialectURI"},
+		"backend_jwt.omit_user":           {apiManagerFile, "JWTConfiguration/RemoveUserNameFromJWTForApplicationToken"},
+		"cors.enabled":                    {apiManagerFile, "CORSConfiguration/Enabled"},
+		"cors.origins":                    {apiManagerFile, "CORSConfiguration/Access-Control-Allow-Origin"},
+		"cors.methods":                    {apiManagerFile, "CORSConfiguration/Access-Control-Allow-Methods"},
+		"cors.headers":                    {apiManagerFile, "CORSConfiguration/Access-Control-Allow-Headers"},
+		"cors.credentials":                {apiManagerFile, "CORSConfiguration/Access-Control-Allow-Credentials"},
+		"tiers.unlimited":                 {apiManagerFile, "ThrottlingConfigurations/EnableUnlimitedTier"},
+		"store.url":                       {apiManagerFile, "APIStore/URL"},
+		"store.display_all_apis":          {apiManagerFile, "APIStore/DisplayAllAPIs"},
+		"store.display_multiple_versions": {apiManagerFile, "APIStore/DisplayMultipleVersions"},
+		"store.display_comments":          {apiManagerFile, "APIStore/DisplayComments"},
+		"store.display_ratings":           {apiManagerFile, "APIStore/DisplayRatings"},
+		"store.apis_per_page":             {apiManagerFile, "APIStore/APIsPerPage"},
+		"publisher.url":                   {apiManagerFile, "APIPublisher/URL"},
+		"publisher.apis_per_page":         {apiManagerFile, "APIPublisher/APIsPerPage"},
 	}
 }
 
@@ -137,14 +156,12 @@ func (im *importer) native() {
 			*v = config.Value{}
 		}
 	}
-	if scopes := im.settings.KeyManager.ScopeWhitelist; len(scopes) > 0 {
-		im.misplaced = append(im.misplaced, misplaced{
-			scopes[0],
-			elementHome{apiManagerFile, "OAuthConfigurations/ScopeWhitelist"},
-			func() config.Value { return first(im.settings.KeyManager.ScopeWhitelist) },
-		})
+	for path, list := range im.settings.Lists() {
+		if home, ok := homes[path]; ok && len(*list) > 0 {
+			im.misplaced = append(im.misplaced, misplaced{(*list)[0], home, func() config.Value { return first(*list) }})
+		}
+		*list = nil
 	}
-	im.settings.KeyManager.ScopeWhitelist = nil
 	if environments := im.settings.Environments; len(environments) > 0 {
 		at := environments[0].At
 		at.Name = "environments"
