@@ -14,7 +14,28 @@ type StoreAPI struct {
 }
 
 // storeStates are the states in which the API Store lists an API.
-var storeStates = []sluice.Lifecycle{sluice.Published, sluice.Prototyped}
+func (p *Plane) storeStates() []sluice.Lifecycle {
+	states := []sluice.Lifecycle{sluice.Published, sluice.Prototyped}
+	if p.o.Display.AllAPIs {
+		states = append(states, sluice.Deprecated)
+	}
+	return states
+}
+
+// Display is what the configuration says of the pages and of what they show.
+type Display struct {
+	AllAPIs          bool // the Store lists deprecated APIs beside published ones
+	MultipleVersions bool // the Store lists all versions of an API, not the newest alone
+	HideComments     bool
+	HideRatings      bool
+
+	StoreURL, PublisherURL   string
+	StorePage, PublisherPage int    // how many APIs a page shows
+	RevokeURL                string // where tokens are revoked, as the Store says it
+}
+
+// Display returns what the configuration says of the pages.
+func (p *Plane) Display() Display { return p.o.Display }
 
 // visible reports whether the Store shows an API to the actor.
 func visible(a *sluice.API, actor sluice.Actor) bool {
@@ -69,7 +90,7 @@ func liveSomewhere(gateways []GatewayStatus) bool {
 // StoreAPIs returns a page of the APIs that the Store lists for the actor.
 func (p *Plane) StoreAPIs(ctx context.Context, f APIFilter) (list []sluice.API, total int, err error) {
 	actor := reader(ctx)
-	f.Organization, f.States = actor.Organization, storeStates
+	f.Organization, f.States, f.Newest = actor.Organization, p.storeStates(), !p.o.Display.MultipleVersions
 	f.Visibility, f.StoreRoles = "", accessRoles(actor)
 	if !actor.Known() {
 		f.Visibility = sluice.Public

@@ -60,6 +60,14 @@ type Options struct {
 	// Environments are the gateway environments that the configuration fixes.
 	Environments []ConfiguredEnvironment
 
+	// CORS is what browsers may do with APIs that say nothing of it; nil: what
+	// gateways do by themselves, which is policy.DefaultCORS.
+	CORS *sluice.CORS
+
+	BackendJWT  BackendJWT
+	Display     Display
+	NoUnlimited bool // the tier without a limit is not offered
+
 	// LocalHost reports whether a host name or address is this machine, where a
 	// peer's certificate may be pinned at first contact.
 	LocalHost func(host string) bool
@@ -84,6 +92,14 @@ type Options struct {
 
 	Log *slog.Logger
 	Now func() time.Time
+}
+
+// BackendJWT says what gateways tell backends of the caller, in a signed token.
+type BackendJWT struct {
+	Enabled  bool
+	Header   string // name of the field
+	Dialect  string // URI before the names of claims
+	OmitUser bool   // of client_credentials tokens
 }
 
 // Page is a part of a list.
@@ -114,6 +130,9 @@ func New(ctx context.Context, o Options) (*Plane, error) {
 	}
 	if err = p.db.Update(ctx, p.syncEnvironments); err != nil {
 		return nil, fmt.Errorf("take over the configured environments: %w", err)
+	}
+	if err = p.db.Update(ctx, p.followCORS); err != nil {
+		return nil, fmt.Errorf("take over the configured CORS: %w", err)
 	}
 	if o.Cluster != nil {
 		o.Cluster.CA, o.Cluster.Certificate = p.CACertificates(), p.peerCertificate()

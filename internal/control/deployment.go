@@ -25,7 +25,7 @@ type DeployTarget struct {
 // gateways where that is news to them. d says where, and since when. Where the
 // environment's type needs an endpoint that the revision lacks, the deployment
 // says so and nothing is served.
-func deploy(tx *database.Tx, a *sluice.API, r *sluice.Revision, e *sluice.Environment, d sluice.Deployment) (sluice.Target, error) {
+func (p *Plane) deploy(tx *database.Tx, a *sluice.API, r *sluice.Revision, e *sluice.Environment, d sluice.Deployment) (sluice.Target, error) {
 	t := sluice.Target{EnvironmentID: e.ID, Environment: e.Name, Vhost: d.Vhost, Change: "add", State: sluice.Pending}
 	before, err := deployment(tx, a.ID, e.ID)
 	if err != nil {
@@ -38,6 +38,9 @@ func deploy(tx *database.Tx, a *sluice.API, r *sluice.Revision, e *sluice.Enviro
 		t.Change = "replace"
 	}
 	compiled, missing := artifact.Compile(r, e, d.Vhost, a)
+	if compiled != nil && compiled.CORS == nil {
+		compiled.CORS = p.o.CORS
+	}
 	if compiled == nil {
 		d.Skipped, d.LiveAt = missing, time.Time{}
 		t.Change, t.State, t.Reason = "skip", sluice.Skipped, missing
@@ -69,7 +72,7 @@ func deploy(tx *database.Tx, a *sluice.API, r *sluice.Revision, e *sluice.Enviro
 // redeploy compiles a deployment anew after its API or its environment changed
 // under it. It stays where it was and is as old as it was; a vhost that is no
 // more is replaced by the environment's first.
-func redeploy(tx *database.Tx, a *sluice.API, e *sluice.Environment, d sluice.Deployment) error {
+func (p *Plane) redeploy(tx *database.Tx, a *sluice.API, e *sluice.Environment, d sluice.Deployment) error {
 	r, err := tx.Revision(d.APIID, d.RevisionID)
 	if err != nil {
 		return err
@@ -79,7 +82,7 @@ func redeploy(tx *database.Tx, a *sluice.API, e *sluice.Environment, d sluice.De
 		vhost, _ = e.Vhost("")
 	}
 	d.Vhost = vhost.Host
-	_, err = deploy(tx, a, &r, e, d)
+	_, err = p.deploy(tx, a, &r, e, d)
 	return err
 }
 

@@ -50,7 +50,7 @@ func (p *Plane) syncEnvironments(tx *database.Tx) error {
 		default:
 			e.DisplayName, e.Provider, e.Properties, e.Permissions = old.DisplayName, old.Provider, old.Properties, old.Permissions // no file has them
 			e.ID, e.Epoch, e.Generation, e.RowVersion, e.CreatedAt = old.ID, old.Epoch, old.Generation, old.RowVersion, old.CreatedAt
-			err = changeEnvironment(ctx, tx, old, e)
+			err = p.changeEnvironment(ctx, tx, old, e)
 		}
 		if err != nil {
 			return err
@@ -64,11 +64,41 @@ func (p *Plane) syncEnvironments(tx *database.Tx) error {
 		p.log.Warn("environment is not in the configuration any more; its gateways serve on", "environment", old.Name)
 		e := old
 		e.Configured, e.Dropped = false, true
-		if err := changeEnvironment(ctx, tx, old, e); err != nil {
+		if err := p.changeEnvironment(ctx, tx, old, e); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// sealedCORS is where the digest of the CORS setting lies by which everything
+// that is deployed was compiled.
+const sealedCORS = "control/cors"
+
+// followCORS compiles everything that is deployed anew where the installation's
+// CORS setting is another than at the start before.
+func (p *Plane) followCORS(tx *database.Tx) error {
+	wanted := digest(p.o.CORS)
+	if p.o.CORS == nil {
+		wanted = ""
+	}
+	was, err := tx.Sealed(sealedCORS)
+	if err != nil && !sluice.IsNotFound(err) {
+		return err
+	}
+	if string(was) == wanted {
+		return nil
+	}
+	list, err := tx.Environments()
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		if err := p.redeployAll(tx, &list[i]); err != nil {
+			return err
+		}
+	}
+	return tx.PutSealed(sealedCORS, []byte(wanted))
 }
 
 // environmentNamed finds an environment by name, without regard to case, spaces
@@ -87,7 +117,7 @@ func plainName(s string) string { return norm.NFC.String(strings.TrimSpace(s)) }
 // changeEnvironment stores what an environment has become. Where that concerns
 // its gateways they are told, and what is deployed there is compiled anew: an
 // artifact depends on its environment's type and vhosts.
-func changeEnvironment(ctx context.Context, tx *database.Tx, old, e sluice.Environment) error {
+func (p *Plane) changeEnvironment(ctx context.Context, tx *database.Tx, old, e sluice.Environment) error {
 	if digest(e) == digest(old) {
 		return nil
 	}
@@ -98,7 +128,7 @@ func changeEnvironment(ctx context.Context, tx *database.Tx, old, e sluice.Envir
 		if err := emit(tx, e.ID, sluice.EnvironmentChanged, e.ID, e); err != nil {
 			return err
 		}
-		if err := redeployAll(tx, &e); err != nil {
+		if err := p.redeployAll(tx, &e); err != nil {
 			return err
 		}
 	}
@@ -106,7 +136,7 @@ func changeEnvironment(ctx context.Context, tx *database.Tx, old, e sluice.Envir
 }
 
 // redeployAll compiles everything that is deployed to an environment anew.
-func redeployAll(tx *database.Tx, e *sluice.Environment) error {
+func (p *Plane) redeployAll(tx *database.Tx, e *sluice.Environment) error {
 	deployments, err := tx.EnvironmentDeployments(e.ID)
 	if err != nil {
 		return err
@@ -120,7 +150,7 @@ func redeployAll(tx *database.Tx, e *sluice.Environment) error {
 		if err != nil {
 			return err
 		}
-		if err := redeploy(tx, &a, e, d); err != nil {
+		if err := p.redeploy(tx, &a, e, d); err != nil {
 			return fmt.Errorf("deploy %s %s to the changed environment %s: %w", a.Name, a.Version, e.Name, err)
 		}
 	}
@@ -250,7 +280,7 @@ func (p *Plane) UpdateEnvironment(ctx context.Context, e *sluice.Environment, ve
 		if err := freeName(existing, &changed); err != nil {
 			return err
 		}
-		if err := changeEnvironment(ctx, tx, old, changed); err != nil {
+		if err := p.changeEnvironment(ctx, tx, old, changed); err != nil {
 			return err
 		}
 		*e, err = tx.Environment(e.ID)

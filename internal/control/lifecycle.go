@@ -135,7 +135,7 @@ func (p *Plane) moveTo(ctx context.Context, tx *database.Tx, actor sluice.Actor,
 	if err := tx.AddLifecycleChange(&sluice.LifecycleChange{APIID: a.ID, From: before, To: to, Actor: actor.Name, At: p.now()}); err != nil {
 		return err
 	}
-	if err := followLifecycle(tx, a); err != nil {
+	if err := p.followLifecycle(tx, a); err != nil {
 		return err
 	}
 	return audit(ctx, tx, "api.lifecycle", "api", a.ID, a.Name+" "+a.Version, before, a.State)
@@ -180,7 +180,7 @@ func (p *Plane) succeed(ctx context.Context, tx *database.Tx, actor sluice.Actor
 
 // followLifecycle does to deployments and subscriptions what the API's new
 // state asks for.
-func followLifecycle(tx *database.Tx, a *sluice.API) error {
+func (p *Plane) followLifecycle(tx *database.Tx, a *sluice.API) error {
 	switch a.State {
 	case sluice.Created:
 		return undeployAll(tx, a.ID)
@@ -199,7 +199,7 @@ func followLifecycle(tx *database.Tx, a *sluice.API) error {
 		if err != nil {
 			return err
 		}
-		if err := redeploy(tx, a, &e, d); err != nil {
+		if err := p.redeploy(tx, a, &e, d); err != nil {
 			return fmt.Errorf("deploy in state %s: %w", a.State, err)
 		}
 	}

@@ -51,7 +51,7 @@ func (p *Plane) Deploy(ctx context.Context, apiID, revisionID string, targets []
 		}
 		for i := range environments {
 			vhost, _ := environments[i].Vhost(targets[i].Vhost)
-			t, err := deploy(tx, &a, &r, &environments[i], sluice.Deployment{Vhost: vhost.Host, Store: targets[i].Store, DeployedAt: p.now()})
+			t, err := p.deploy(tx, &a, &r, &environments[i], sluice.Deployment{Vhost: vhost.Host, Store: targets[i].Store, DeployedAt: p.now()})
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/database"
@@ -12,6 +13,9 @@ func (p *Plane) Tiers(ctx context.Context, level sluice.TierLevel) (list []sluic
 	actor := reader(ctx)
 	err = p.db.View(ctx, func(tx *database.Tx) error {
 		list, err = tx.Tiers(actor.Organization, level)
+		if p.o.NoUnlimited {
+			list = slices.DeleteFunc(list, func(t sluice.Tier) bool { return t.Name == sluice.Unlimited })
+		}
 		return err
 	})
 	return list, err

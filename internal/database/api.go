@@ -144,6 +144,7 @@ type APIFilter struct {
 	Visibility   sluice.Visibility  // empty: any
 	StoreRoles   []sluice.Role      // nil: any; else those that are not restricted, or to one of these roles
 	AccessRoles  []sluice.Role      // nil: any; else those without access control, or with one of these roles
+	Newest       bool               // of the versions of one name that fit but for Query, the one made last alone
 	Sort         string             // name (default), version, context, provider, status, created or updated
 	Order        string             // asc (default) or desc
 	Offset       int
@@ -195,13 +196,6 @@ func (f *APIFilter) where() (string, []any, error) {
 		args = append(args, v)
 		return fmt.Sprintf("$%d", len(args))
 	}
-	for _, t := range f.Query {
-		condition, pattern, err := t.pattern()
-		if err != nil {
-			return "", nil, err
-		}
-		conditions = append(conditions, fmt.Sprintf(condition, arg(pattern)))
-	}
 	roles := func(unrestricted, purpose string, list []sluice.Role) {
 		condition := unrestricted
 		if len(list) > 0 {
@@ -228,6 +222,17 @@ func (f *APIFilter) where() (string, []any, error) {
 	}
 	if f.Visibility != "" {
 		conditions = append(conditions, "visibility = "+arg(string(f.Visibility)))
+	}
+	if f.Newest { // of those that fit but for the query
+		conditions = append(conditions, `id in (select ranked.id from (select id, row_number() over (partition by name order by created_at desc, id desc) as place
+			from apis where `+strings.Join(conditions, " and ")+`) ranked where ranked.place = 1)`)
+	}
+	for _, t := range f.Query {
+		condition, pattern, err := t.pattern()
+		if err != nil {
+			return "", nil, err
+		}
+		conditions = append(conditions, fmt.Sprintf(condition, arg(pattern)))
 	}
 	return strings.Join(conditions, " and "), args, nil
 }

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/sluice-api/sluice/internal/control"
 	"github.com/sluice-api/sluice/internal/database"
 	"github.com/sluice-api/sluice/internal/keymanager"
+	"github.com/sluice-api/sluice/internal/policy"
 	"github.com/sluice-api/sluice/internal/rest"
 )
 
@@ -106,6 +108,10 @@ func (s *Server) openPlane(ctx context.Context, c *controlRole) error {
 		DB: c.db, ManagementURL: s.managementURL(), Quickstart: s.cfg.Profile == config.Quickstart,
 		RevealSecrets: s.cfg.KeyManager.RevealSecrets, PasswordGrant: s.cfg.KeyManager.PasswordGrant, LegacyLogin: s.cfg.Management.LegacyLogin,
 		AccessTokenTTL: s.cfg.KeyManager.AccessTokenTTL, MaxAccessTokenTTL: s.cfg.KeyManager.MaxAccessTokenTTL,
+		CORS: s.cors(), NoUnlimited: !s.cfg.Tiers.Unlimited, Display: s.display(),
+		BackendJWT: control.BackendJWT{
+			Enabled: s.cfg.BackendJWT.Enabled, Header: s.cfg.BackendJWT.Header, Dialect: s.cfg.BackendJWT.Dialect, OmitUser: s.cfg.BackendJWT.OmitUser,
+		},
 		Environments: s.environments(), LocalHost: s.local, Dial: s.dial, Scopes: rest.ScopesOf, Log: s.log, Now: s.now,
 		IssueToken: func(ctx context.Context, key string, scopes []string, ttl time.Duration) (sluice.Secret, time.Duration, []string, error) {
 			return c.keys.IssueApplicationToken(ctx, key, scopes, ttl) // the Key Manager needs the plane first
@@ -141,6 +147,26 @@ func (s *Server) environments() []control.ConfiguredEnvironment {
 		})
 	}
 	return list
+}
+
+// cors translates the CORS setting; nil where it is what gateways do anyway.
+func (s *Server) cors() *sluice.CORS {
+	c := s.cfg.CORS
+	set := &sluice.CORS{Enabled: c.Enabled, Origins: c.Origins, Methods: c.Methods, Headers: c.Headers, Credentials: c.Credentials}
+	if reflect.DeepEqual(set, policy.DefaultCORS()) {
+		return nil
+	}
+	return set
+}
+
+func (s *Server) display() control.Display {
+	store, publisher := s.cfg.Store, s.cfg.Publisher
+	return control.Display{
+		AllAPIs: store.DisplayAllAPIs, MultipleVersions: store.DisplayMultipleVersions,
+		HideComments: !store.DisplayComments, HideRatings: !store.DisplayRatings,
+		StoreURL: store.URL, PublisherURL: publisher.URL, StorePage: store.APIsPerPage, PublisherPage: publisher.APIsPerPage,
+		RevokeURL: s.cfg.KeyManager.RevokeURL,
+	}
 }
 
 // firstAdministrator makes the first administrator of an empty home. The
