@@ -212,6 +212,26 @@ var methods = map[string]method{
 	}},
 	"AccessTokens":      {anyone, func(w *world, ctx context.Context, _ string) error { _, err := w.plane.AccessTokens(ctx); return err }},
 	"DeleteAccessToken": {anyone, func(w *world, ctx context.Context, id string) error { return w.plane.DeleteAccessToken(ctx, id) }},
+	"Key":               {subscribers, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Key(ctx, id, id); return err }},
+	"UpdateKey": {subscribers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.UpdateKey(ctx, id, id, KeyRequest{}, 0)
+		return err
+	}},
+	"RegenerateSecret": {subscribers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.RegenerateSecret(ctx, id, id)
+		return err
+	}},
+	"AddSecret": {subscribers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.AddSecret(ctx, id, id)
+		return err
+	}},
+	"DeleteSecret": {subscribers, func(w *world, ctx context.Context, id string) error { return w.plane.DeleteSecret(ctx, id, id, id) }},
+	"DeleteKey":    {subscribers, func(w *world, ctx context.Context, id string) error { return w.plane.DeleteKey(ctx, id, id) }},
+	"MapKey":       {subscribers, func(w *world, ctx context.Context, id string) error { return w.plane.MapKey(ctx, id, id) }},
+	"GenerateToken": {subscribers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.GenerateToken(ctx, id, id, TokenRequest{})
+		return err
+	}},
 	"Revoke": {nil, func(w *world, ctx context.Context, id string) error {
 		_, err := w.plane.Revoke(ctx, RevocationRequest{Kind: revokeApplication, ID: id})
 		return err
@@ -285,6 +305,8 @@ func TestOtherOrganizationsSeeNothing(t *testing.T) {
 		"API": a.ID, "UpdateAPI": a.ID, "DeleteAPI": a.ID, "Revisions": a.ID, "Status": a.ID, "ChangeLifecycle": a.ID, "Lifecycle": a.ID, "LifecycleHistory": a.ID, "CreateRevision": a.ID,
 		"Deploy": a.ID, "Undeploy": a.ID, "Publication": p.ID, "Application": app.ID, "Subscriptions": app.ID,
 		"Subscription": s.ID, "Unsubscribe": s.ID, "GenerateKey": app.ID, "Keys": app.ID, "Subscribe": app.ID,
+		"Key": app.ID, "UpdateKey": app.ID, "RegenerateSecret": app.ID, "AddSecret": app.ID, "DeleteSecret": app.ID, "DeleteKey": app.ID,
+		"MapKey": app.ID, "GenerateToken": app.ID, "Revoke": app.ID,
 	}
 	before := w.counts()
 	stranger := w.of("acme", "root", sluice.Administrator)
@@ -333,6 +355,7 @@ func TestOtherUsersApplicationsAreNotThere(t *testing.T) {
 	other := w.as("tess", sluice.Subscriber, sluice.Devops)
 	for name, id := range map[string]string{
 		"Application": app.ID, "Subscriptions": app.ID, "Subscription": s.ID, "Unsubscribe": s.ID, "GenerateKey": app.ID, "Keys": app.ID, "Subscribe": app.ID,
+		"Key": app.ID, "UpdateKey": app.ID, "RegenerateSecret": app.ID, "DeleteSecret": app.ID, "DeleteKey": app.ID, "MapKey": app.ID, "GenerateToken": app.ID,
 	} {
 		if err := methods[name].call(w, other, id); !sluice.IsNotFound(err) {
 			t.Errorf("%s of another user: %v, want not found", name, err)

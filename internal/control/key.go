@@ -52,9 +52,7 @@ func (p *Plane) GenerateKey(ctx context.Context, applicationID string, r KeyRequ
 		Type: r.Type, Grants: r.Grants, CallbackURL: r.CallbackURL, TokenTTL: r.TTL, Scopes: r.Scopes,
 		SecretHashes: []string{secret.Hash()}, CreatedAt: p.now(),
 	}
-	if p.o.RevealSecrets {
-		k.SealedSecret = p.db.Seal("consumer-secret/"+k.Key, []byte(secret.Reveal()))
-	}
+	p.keepSecret(&k, secret)
 	err = p.db.Update(ctx, func(tx *database.Tx) error {
 		a, err := ownApplication(tx, actor, applicationID)
 		if err != nil {
@@ -76,6 +74,10 @@ func (p *Plane) GenerateKey(ctx context.Context, applicationID string, r KeyRequ
 		out.Token, out.TokenTTL, out.TokenScopes, err = p.o.IssueToken(ctx, k.Key, r.Scopes, 0)
 		if err != nil { // the key is made, and its secret is shown now or never
 			p.log.Warn("no first token was issued with a new key", "consumer_key", k.Key, "err", err)
+			return out, nil
+		}
+		if err := p.db.Update(ctx, func(tx *database.Tx) error { return p.rememberToken(tx, &out) }); err != nil {
+			p.log.Warn("the first token of a new key was not noted", "consumer_key", k.Key, "err", err)
 		}
 	}
 	return out, nil
@@ -134,15 +136,11 @@ func (p *Plane) Keys(ctx context.Context, applicationID string) (list []IssuedKe
 			return err
 		}
 		for _, k := range keys {
-			out := IssuedKey{Key: k}
-			if len(k.SealedSecret) > 0 && p.o.RevealSecrets {
-				secret, err := p.db.Unseal("consumer-secret/"+k.Key, k.SealedSecret)
-				if err != nil {
-					return err
-				}
-				out.Secret = sluice.Secret(secret)
+			secret, err := p.reveal(&k)
+			if err != nil {
+				return err
 			}
-			list = append(list, out)
+			list = append(list, IssuedKey{Key: k, Secret: secret})
 		}
 		return nil
 	})

@@ -220,7 +220,40 @@ func (p *platform) subscribeAndKeys(t *testing.T, token, apiID, appID string) {
 		}
 	}
 
-	one := base + "/subscriptions/" + sub.ID
+	one := base + "/applications/" + appID + "/oauth-keys/" + key.ID
+	if got := as[keyDocument](t, p.do(t, token, "GET "+one, ""), http.StatusOK); got.Key != key.Key || got.Properties[tokenTTLProperty] != "3600" {
+		t.Errorf("one key = %+v", got)
+	}
+	p.do(t, token, "GET "+base+"/applications/"+appID+"/oauth-keys/x", "").wantError(t, 404, "key.unknown", 0)
+	put := as[keyDocument](t, p.do(t, token, "PUT "+one, `{"supportedGrantTypes":["client_credentials","authorization_code"],"callbackUrl":"https://app.example.com/b","additionalProperties":{"application_access_token_expiry_time":"60"}}`), http.StatusOK)
+	if len(put.Grants) != 2 || put.CallbackURL != "https://app.example.com/b" || put.Properties[tokenTTLProperty] != "60" {
+		t.Errorf("changed key = %+v", put)
+	}
+	p.do(t, token, "PUT "+one, `{"supportedGrantTypes":["authorization_code"],"callbackUrl":"http://evil.example.com/"}`).wantError(t, 400, "key.callback", 0)
+	made := as[tokenDocument](t, p.do(t, token, "POST "+one+"/generate-token", `{"scopes":["read"],"validityPeriod":"60"}`), http.StatusOK)
+	if made.Token == "" {
+		t.Errorf("token = %+v", made)
+	}
+	p.do(t, token, "POST "+one+"/generate-token", `{"validityPeriod":-1}`).wantError(t, 400, "key.validity", 0)
+	p.do(t, token, "POST "+one+"/generate-token", `{"grantType":"TOKEN_EXCHANGE"}`).wantError(t, 400, "token.grant", 0)
+	secret := as[map[string]string](t, p.do(t, token, "POST "+one+"/regenerate-secret", ""), http.StatusOK)
+	if secret["consumerKey"] != key.Key || secret["consumerSecret"] == "" || secret["consumerSecret"] == key.Secret {
+		t.Errorf("new secret = %+v", secret)
+	}
+	p.do(t, token, "POST "+base+"/applications/"+appID+"/map-keys", `{"consumerKey":"`+key.Key+`","keyType":"PRODUCTION"}`).wantError(t, 409, "key.mapped", 0)
+	p.do(t, token, "POST "+base+"/applications/"+appID+"/map-keys", `{"consumerKey":"x","keyType":"PRODUCTION"}`).wantError(t, 400, "key.client", 0)
+	if got := p.do(t, token, "POST "+one+"/clean-up", ""); got.status != http.StatusOK {
+		t.Errorf("clean-up = %d %s", got.status, got.body)
+	}
+	p.do(t, token, "GET "+one, "").wantError(t, 404, "key.unknown", 0)
+	act := as[revocationDocument](t, p.do(t, p.administrator(t), "POST /api/sluice/v1/revocations", `{"kind":"application","id":"`+appID+`"}`), http.StatusAccepted)
+	if got := as[revocationDocument](t, p.do(t, p.administrator(t), "GET /api/sluice/v1/revocations/"+act.ID+"?wait=1", ""), http.StatusOK); got.State != "everywhere" || got.Kind != "application" || got.Subject != appID {
+		t.Errorf("revocation = %+v", got)
+	}
+	p.do(t, p.administrator(t), "POST /api/sluice/v1/revocations", `{"kind":"application","id":"x"}`).wantError(t, 404, "application.unknown", 0)
+	p.do(t, p.administrator(t), "GET /api/sluice/v1/revocations/x?wait=31", "").wantError(t, 400, "parameter.wait", 0)
+
+	one = base + "/subscriptions/" + sub.ID
 	p.do(t, token, "DELETE "+one, "", "If-Match", `"77"`).wantError(t, 412, "changed", 0)
 	if got := p.do(t, token, "GET "+one, "", "If-None-Match", a.header.Get("ETag")); got.status != http.StatusNotModified {
 		t.Errorf("subscription with its tag: %d, want 304", got.status)
