@@ -35,6 +35,8 @@ type Config struct {
 	ManagementHost string // public host of portals, REST and Key Manager; part of the issuer
 
 	Database     string // "postgres://…"; empty: SQLite below Home
+	DatabaseKey  string // file with the key that opens the secrets in it; empty: below Home, made at the first start
+	Cluster      Cluster
 	ControlPlane ControlPlane
 	KeyManager   KeyManager
 	Management   Management
@@ -105,6 +107,12 @@ type ControlPlane struct {
 	CAFile      string // PEM; pins the control plane's CA
 	Fingerprint string // SHA-256 of the CA certificate, hex; another way to pin it
 	From        string // FILE:LINE that named URL
+}
+
+// Cluster says how several control planes over one database find each other.
+type Cluster struct {
+	Listen string   // "host:port" where others connect: 6222; empty: this is the only control plane
+	Peers  []string // "host:port" of others
 }
 
 // KeyManager holds the settings of the OAuth 2.0 server.

@@ -48,9 +48,14 @@ type Settings struct {
 	Offset               Value
 	Host, ManagementHost Value
 	Database             Value
+	DatabaseKey          Value
 
 	Listen struct {
 		Management, Operations, HTTP, HTTPS Value // "host:port", "host" or ":port", before the offset
+	}
+	Cluster struct {
+		Listen Value
+		Peers  []Value // nil: nobody wrote the list
 	}
 	ControlPlane struct {
 		URL, KeyManager, Username, Password, PasswordFile, CAFile, Fingerprint Value
@@ -158,6 +163,9 @@ func (s *Settings) fields() []field {
 		{"listen.http", portOrText, &l.HTTP, nil},
 		{"listen.https", portOrText, &l.HTTPS, nil},
 		{"database", text, &s.Database, nil},
+		{"database_key_file", text, &s.DatabaseKey, nil},
+		{"bus.cluster.listen", portOrText, &s.Cluster.Listen, nil},
+		{"bus.cluster.peers", texts, nil, &s.Cluster.Peers},
 		{"control_plane.url", text, &c.URL, nil},
 		{"control_plane.key_manager", text, &c.KeyManager, nil},
 		{"control_plane.username", text, &c.Username, nil},

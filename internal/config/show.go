@@ -103,6 +103,10 @@ func (p *printer) config(c *Config) {
 		p.put("https", c.Listen.HTTPS)
 	})
 	p.optional("database", p.database(c.Database))
+	p.optional("database_key_file", c.DatabaseKey)
+	if c.Cluster.Listen != "" {
+		p.cluster(c.Cluster)
+	}
 	p.group("control_plane", func() {
 		p.optional("url", c.ControlPlane.URL)
 		if c.ControlPlane.KeyManager != c.ControlPlane.URL {
@@ -153,6 +157,19 @@ func (p *printer) credential(username string, password Secret) {
 	if password != "" {
 		p.put("password", p.secret(password))
 	}
+}
+
+func (p *printer) cluster(c Cluster) {
+	p.group("bus", func() {
+		p.group("cluster", func() {
+			p.put("listen", c.Listen)
+			var peers []string
+			for _, s := range c.Peers {
+				peers = append(peers, strconv.Quote(s))
+			}
+			fmt.Fprintf(&p.out, "%speers: [%s]\n", p.indent, strings.Join(peers, ", "))
+		})
+	})
 }
 
 func (p *printer) keyManager(k KeyManager) {

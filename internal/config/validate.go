@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,6 +67,7 @@ func (d *Draft) Finish() (*Config, []Problem) {
 	d.settlePortals()
 	d.settleTLS()
 	d.settleDatabase()
+	d.settleCluster()
 	d.settleEnvironments()
 	slices.SortStableFunc(d.Problems, func(a, b Problem) int {
 		if c := strings.Compare(a.File, b.File); c != 0 {
@@ -139,6 +141,9 @@ func (d *Draft) settleListeners() {
 		{name: "listen.operations", value: s.Operations, base: 9763, into: &c.Operations, host: "127.0.0.1"},
 		{name: "listen.http", value: s.HTTP, base: 8280, into: &c.HTTP},
 		{name: "listen.https", value: s.HTTPS, base: 8243, into: &c.HTTPS},
+	}
+	if d.clustered() {
+		all = append(all, &listener{name: "bus.cluster.listen", value: d.Settings.Cluster.Listen, base: 6222, into: &d.Config.Cluster.Listen})
 	}
 	tooHigh := false
 	for _, l := range all {
@@ -309,4 +314,38 @@ func (d *Draft) settleDatabase() {
 		return
 	}
 	d.Config.Database = v.Text
+	d.Config.DatabaseKey = d.file(d.Settings.DatabaseKey)
+}
+
+// clustered reports whether this is one of several control planes.
+func (d *Draft) clustered() bool {
+	return d.Settings.Cluster.Listen.Set() || d.Settings.Cluster.Peers != nil
+}
+
+// settleCluster takes the addresses of the other control planes, whose ports are
+// written as they are: their offsets are not known here.
+func (d *Draft) settleCluster() {
+	if !d.clustered() {
+		return
+	}
+	at := d.Settings.Cluster.Listen
+	if !at.Set() && len(d.Settings.Cluster.Peers) > 0 {
+		at = d.Settings.Cluster.Peers[0]
+	}
+	switch {
+	case d.Config.Role == GatewayOnly:
+		d.problem(at, "bus.cluster is for control planes, and the role is %s", d.Config.Role)
+	case d.Config.Database == "" && !d.Settings.Database.Set():
+		d.problem(at, "bus.cluster needs a PostgreSQL database that the control planes share; set database to a postgres:// URL")
+	}
+	for _, v := range d.Settings.Cluster.Peers {
+		u, err := url.Parse("nats-route://" + strings.TrimPrefix(v.Text, "nats-route://"))
+		if err == nil && u.User == nil && u.Path == "" && u.RawQuery == "" && u.Fragment == "" && u.Port() != "" {
+			if host, port, ok := HostPort(u); ok {
+				d.Config.Cluster.Peers = append(d.Config.Cluster.Peers, net.JoinHostPort(host, strconv.Itoa(port)))
+				continue
+			}
+		}
+		d.problem(v, "%s %s is not an address like other.example.com:6222", v.Name, quoteURL(v.Text))
+	}
 }

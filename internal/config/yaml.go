@@ -27,13 +27,11 @@ func Parse(data []byte) (*Settings, []Problem) {
 		switch key.Value {
 		case "environments":
 			r.environments(s, value)
-		case "bus":
-			r.problem(key, "bus is not supported by this version: a control plane runs its own bus and needs no setting for it")
 		default:
 			return false
 		}
 		return true
-	}, "environments", "bus")
+	}, "environments")
 	return s, r.problems
 }
 
