@@ -254,7 +254,7 @@ var unasked = map[string]string{
 	"ResetAdministrator": "the command line on the home", "CreateAccessTokenFor": "the command line on the home",
 	"VerifyAuditOffline": "the command line on the home", "Refused": "it counts who was not known",
 	"OwnJoinToken": "the own process", "Run": "the process", "BusHandler": "gateways sign a nonce",
-	"Display": "public", "ServerCertificate": "public", "CAFingerprint": "public", "CACertificates": "public",
+	"Display": "public", "ServerCertificate": "public", "Unenrolled": "public", "CAFingerprint": "public", "CACertificates": "public",
 }
 
 func TestEveryMethodAsksItsActor(t *testing.T) {

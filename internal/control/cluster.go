@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/sluice-api/sluice"
@@ -68,16 +69,15 @@ func (p *Plane) cutRemoved(ctx context.Context) error {
 // readMissed has the bus read the states that are still older than the
 // environments were a while ago, and returns what they are now.
 func (p *Plane) readMissed(ctx context.Context, before []sluice.Environment) (now []sluice.Environment, err error) {
+	var all error
 	if !p.db.Leads() { // who does has published them
 		for _, e := range before {
-			if err := p.bus.Refresh(ctx, e.ID, e.Epoch, e.Generation); err != nil {
-				return before, err
-			}
+			all = errors.Join(all, p.bus.Refresh(ctx, e.ID, e.Epoch, e.Generation))
 		}
 	}
 	err = p.db.View(ctx, func(tx *database.Tx) error {
 		now, err = tx.Environments()
 		return err
 	})
-	return now, err
+	return now, errors.Join(all, err)
 }

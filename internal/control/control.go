@@ -42,6 +42,7 @@ type Plane struct {
 	o           Options
 	log         *slog.Logger
 	now         func() time.Time
+	unenrolled  unenrolled
 }
 
 // Options are what a Plane needs.

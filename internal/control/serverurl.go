@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sluice-api/sluice"
@@ -47,6 +49,7 @@ func (p *Plane) enrolConfigured(ctx context.Context, e ConfiguredEnvironment) er
 	var offer joinOffer
 	for ctx.Err() == nil {
 		done, err := p.enrolOnce(ctx, e, &offer)
+		p.unenrolled.set(e, err)
 		switch {
 		case err != nil && err.Error() != told:
 			told = err.Error()
@@ -164,4 +167,33 @@ func (p *Plane) callGateway(ctx context.Context, method string, e ConfiguredEnvi
 		return errors.New("the gateway refuses the Username and Password of this environment; they must be those of AuthManager in its own file")
 	}
 	return fmt.Errorf("the gateway answered %d: %s", resp.StatusCode, strings.TrimSpace(string(text)))
+}
+
+// unenrolled is which configured gateways could not be enrolled, and why. The
+// zero value is ready; it may be used by many goroutines.
+type unenrolled struct {
+	mu  sync.Mutex        // guards why
+	why map[string]string // by environment
+}
+
+// set notes how the last try went; an error of nil means well.
+func (u *unenrolled) set(e ConfiguredEnvironment, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.why, e.Name)
+	if err == nil {
+		return
+	}
+	if u.why == nil {
+		u.why = map[string]string{}
+	}
+	u.why[e.Name] = fmt.Sprintf("the gateway of %s at %s (%s) is not enrolled: %v", e.Name, e.ServerURL, e.From, err)
+}
+
+// Unenrolled says of each configured gateway that could not be enrolled at the
+// last try why not, for whoever runs the process.
+func (p *Plane) Unenrolled() []string {
+	p.unenrolled.mu.Lock()
+	defer p.unenrolled.mu.Unlock()
+	return slices.Sorted(maps.Values(p.unenrolled.why))
 }

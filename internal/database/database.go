@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +54,7 @@ type DB struct {
 	log       *slog.Logger
 	committed chan struct{}
 	failure   atomic.Pointer[sluice.Error] // why no change is taken any more
+	trouble   atomic.Pointer[sluice.Error] // why the last change was not taken
 }
 
 // Tx is a transaction. It belongs to the function it was given to, holds that
@@ -131,6 +133,41 @@ func (db *DB) View(ctx context.Context, f func(tx *Tx) error) error {
 // cannot be reached, or an earlier write failed in a way that only a restart can
 // make good (see Err).
 func (db *DB) Update(ctx context.Context, f func(tx *Tx) error) error {
+	err := db.update(ctx, f)
+	switch e, ok := errors.AsType[*sluice.Error](err); {
+	case ok && strings.HasPrefix(e.Code, "database."):
+		db.trouble.Store(e)
+	case err == nil:
+		db.trouble.Store(nil)
+	}
+	return err
+}
+
+// Trouble says why the last change was not taken, nil where it was. Where that
+// may have gone by itself, such as a full disk, it tries whether a change is
+// taken now.
+func (db *DB) Trouble(ctx context.Context) error {
+	if err := db.Err(); err != nil {
+		return err
+	}
+	if db.trouble.Load() == nil {
+		return nil
+	}
+	err := db.Update(ctx, func(tx *Tx) error { return tx.PutSealed(probeName, make([]byte, probeSize)) })
+	if e := db.trouble.Load(); err != nil && e != nil {
+		return e
+	}
+	return err
+}
+
+// What Trouble writes: more than there is room for without the disk's taking it.
+const (
+	probeName = "probe"
+	probeSize = 16 << 10
+)
+
+// update does the work of Update.
+func (db *DB) update(ctx context.Context, f func(tx *Tx) error) error {
 	if err := db.Err(); err != nil {
 		return err
 	}

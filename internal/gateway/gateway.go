@@ -28,12 +28,12 @@ import (
 
 // Options are what a Gateway needs; all but Transport may be left out.
 type Options struct {
-	Transport           Transport     // to backends
-	KeyManager          *Endpoint     // where /token, /revoke, /authorize and /userinfo go; nil: answered 503
-	KeyManagerTransport Transport     // nil: Transport
-	PlainOAuth          bool          // loopback peers may use those paths over plain HTTP
-	Leeway              time.Duration // clock difference allowed where times in tokens are judged, whole seconds
-	RemoveAuthorization bool          // drop Authorization before the backend
+	Transport           Transport        // to backends
+	KeyManager          func() *Endpoint // where /token, /revoke, /authorize and /userinfo go, asked at each call; nil, or where it returns nil: answered 503
+	KeyManagerTransport Transport        // nil: Transport
+	PlainOAuth          bool             // loopback peers may use those paths over plain HTTP
+	Leeway              time.Duration    // clock difference allowed where times in tokens are judged, whole seconds
+	RemoveAuthorization bool             // drop Authorization before the backend
 	Probe               Probe
 	AccessLog           *AccessLog       // nil: none is written
 	Changed             func()           // Reports has news; must not block

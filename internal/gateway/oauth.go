@@ -52,12 +52,15 @@ func (g *Gateway) serveOAuth(ctx context.Context, x *policy.Exchange, o *oauthPa
 		refuseOAuth(x, 405, `{"error":"invalid_request","error_description":"The method is not allowed here."}`)
 		return nil
 	}
-	if g.o.KeyManager == nil {
+	var e *Endpoint
+	if g.o.KeyManager != nil {
+		e = g.o.KeyManager()
+	}
+	if e == nil {
 		refuseUnavailable(x)
 		return nil
 	}
 	g.prepare(x, false)
-	e := g.o.KeyManager
 	x.Request.Target = e.appendTarget(x.Alloc(len(e.Path)+len(o.target)), []byte(o.target))
 	ctx, cancel := context.WithTimeout(ctx, keyManagerTimeout)
 	err := g.o.KeyManagerTransport.Send(ctx, e, x)

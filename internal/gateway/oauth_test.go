@@ -55,7 +55,9 @@ func TestOAuthPaths(t *testing.T) {
 		"allowed, claimed loopback":    {true, request{method: "POST", path: "/token", plain: true, header: http.Header{"X-Forwarded-For": {"127.0.0.1"}}}, 403, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, func(o *gateway.Options) { o.KeyManager, o.PlainOAuth = endpoint, tc.plainOAuth })
+			w := newWorld(t, func(o *gateway.Options) {
+				o.KeyManager, o.PlainOAuth = func() *gateway.Endpoint { return endpoint }, tc.plainOAuth
+			})
 			w.apply(environment(sluice.HybridEnvironment))
 			a := w.call(tc.request)
 			if a.status != tc.status || a.header.Get("X-Asked") != tc.asked || a.header.Get("Allow") != tc.allow {
@@ -83,7 +85,7 @@ func TestKeyManagerAway(t *testing.T) {
 	}
 	for name, endpoint := range map[string]*gateway.Endpoint{"not configured": nil, "nobody listens": gone, "closes": closing} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, func(o *gateway.Options) { o.KeyManager = endpoint })
+			w := newWorld(t, func(o *gateway.Options) { o.KeyManager = func() *gateway.Endpoint { return endpoint } })
 			w.apply(environment(sluice.HybridEnvironment))
 			a := w.call(request{method: "POST", path: "/token", body: "grant_type=x"})
 			if a.status != 503 || a.header.Get("Retry-After") == "" {

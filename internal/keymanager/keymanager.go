@@ -53,6 +53,10 @@ type Options struct {
 	// the endpoints in the metadata have its scheme and host.
 	Issuer string
 
+	// KeepIssuer lets the issuer stand that the database has already: that of
+	// another control plane, whose tokens must be good here too.
+	KeepIssuer bool
+
 	// Login checks a user's password and slows down guessing. It returns an
 	// Unauthenticated or TooMany error. Its ctx has an Actor without a name, with
 	// the Client, Address and TraceID of the request.
@@ -133,9 +137,12 @@ func New(ctx context.Context, o Options) (*Server, error) {
 			return nil, fmt.Errorf("scope whitelist: %w", err)
 		}
 	}
-	signer, err := openSigner(ctx, o.DB, o.Issuer)
+	signer, err := openSigner(ctx, o.DB, o.Issuer, o.KeepIssuer)
 	if err != nil {
 		return nil, fmt.Errorf("token signing key: %w", err)
+	}
+	if issuer, err = url.Parse(signer.trust.Issuer); err != nil {
+		return nil, fmt.Errorf("issuer in the database: %w", err)
 	}
 	s := &Server{
 		o: o, db: o.DB, log: o.Log, now: now, issuer: issuer,

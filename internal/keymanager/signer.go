@@ -76,8 +76,8 @@ type signer struct {
 }
 
 // openSigner loads the signing key, or makes it. Where the issuer has another
-// name than before, gateways are told.
-func openSigner(ctx context.Context, db *database.DB, issuer string) (*signer, error) {
+// name than before, gateways are told, unless the name before is to be kept.
+func openSigner(ctx context.Context, db *database.DB, issuer string, keep bool) (*signer, error) {
 	var trust sluice.TokenTrust
 	var private []byte
 	load := func(tx *database.Tx) (err error) {
@@ -87,7 +87,7 @@ func openSigner(ctx context.Context, db *database.DB, issuer string) (*signer, e
 	if err := db.View(ctx, load); err != nil {
 		return nil, err
 	}
-	if private == nil || trust.Issuer != issuer {
+	if private == nil || trust.Issuer != issuer && !keep {
 		err := db.Update(ctx, func(tx *database.Tx) error {
 			if err := load(tx); err != nil { // another process may have been faster
 				return err
@@ -97,6 +97,9 @@ func openSigner(ctx context.Context, db *database.DB, issuer string) (*signer, e
 				if trust, private, err = makeKey(tx); err != nil {
 					return err
 				}
+			}
+			if keep && trust.Issuer != "" {
+				return nil
 			}
 			trust.Issuer = issuer
 			return announce(tx, trust)

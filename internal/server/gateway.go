@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-api/sluice"
@@ -33,6 +34,8 @@ type gatewayRole struct {
 	s         *Server
 	dir       string // of identity and local copy
 	temporary *tls.Certificate
+
+	keyManager atomic.Pointer[gateway.Endpoint]
 
 	mu       sync.Mutex // guards what follows
 	identity *distribution.Identity
@@ -203,9 +206,15 @@ func (r *gatewayRole) watch(ctx context.Context) error {
 		case <-tick.C:
 		}
 		st := r.follower.Status()
-		why := ""
-		if !st.Connected {
-			why = "the control plane is not connected"
+		why, broken := "", ""
+		if st.CopyErr != nil {
+			broken = st.CopyErr.Error()
+		}
+		r.s.health.degrade("local copy", broken)
+		if st.Connected {
+			r.useKeyManager(st.URL)
+		} else {
+			why = fmt.Sprintf("the control plane %s is not connected", st.URL)
 			if !st.Since.IsZero() {
 				why += "; stale since " + st.Since.Format(time.RFC3339)
 			}
@@ -224,9 +233,8 @@ func (r *gatewayRole) newGateway(id *distribution.Identity) (*gateway.Gateway, e
 	if err != nil {
 		return nil, err
 	}
-	keyManager, err := gateway.NewEndpoint(s.cfg.ControlPlane.KeyManager)
-	if err != nil {
-		return nil, fmt.Errorf("address of the Key Manager: %w", err)
+	if err := r.setKeyManager(s.cfg.ControlPlane.KeyManager); err != nil {
+		return nil, err
 	}
 	probe, err := r.probe(id, ca)
 	if err != nil {
@@ -236,7 +244,7 @@ func (r *gatewayRole) newGateway(id *distribution.Identity) (*gateway.Gateway, e
 	gw, err := gateway.New(gateway.Options{
 		AccessLog:  access,
 		Transport:  http2.NewClient(http2.ClientOptions{}),
-		KeyManager: keyManager, KeyManagerTransport: http2.NewClient(http2.ClientOptions{RootCAs: ca, Dial: s.dial}),
+		KeyManager: r.keyManager.Load, KeyManagerTransport: http2.NewClient(http2.ClientOptions{RootCAs: ca, Dial: s.dial}),
 		PlainOAuth: s.cfg.Profile == config.Quickstart,
 		Leeway:     s.cfg.Gateway.ClockLeeway, RemoveAuthorization: s.cfg.Gateway.RemoveAuthorization,
 		Probe: probe, Changed: r.changed, Log: s.log, Now: s.now,
@@ -248,6 +256,40 @@ func (r *gatewayRole) newGateway(id *distribution.Identity) (*gateway.Gateway, e
 	r.gateway = gw
 	r.mu.Unlock()
 	return gw, nil
+}
+
+// setKeyManager sets where the Key Manager's paths lead from now on.
+func (r *gatewayRole) setKeyManager(address string) error {
+	e, err := gateway.NewEndpoint(address)
+	if err != nil {
+		return fmt.Errorf("address of the Key Manager: %w", err)
+	}
+	r.keyManager.Store(e)
+	return nil
+}
+
+// useKeyManager goes over to the Key Manager of the control plane that the
+// gateway is connected to, unless another one is configured.
+func (r *gatewayRole) useKeyManager(control string) {
+	c := r.s.cfg.ControlPlane
+	if c.KeyManager != c.URL || "https://"+r.keyManager.Load().Authority == control {
+		return
+	}
+	if err := r.setKeyManager(control); err != nil {
+		r.s.log.Warn("the Key Manager of a control plane cannot be used", "control_plane", control, "err", err)
+	}
+}
+
+// keepControls keeps which control planes there are, for the next start.
+func (r *gatewayRole) keepControls(urls []string) {
+	r.mu.Lock()
+	id := *r.identity
+	id.ControlURLs = urls
+	r.identity = &id
+	r.mu.Unlock()
+	if err := id.Save(r.dir); err != nil {
+		r.s.log.Warn("the addresses of the control planes were not kept", "err", err)
+	}
 }
 
 // probe says how the gateway reaches its own listeners. Their certificate is
@@ -335,7 +377,7 @@ func (r *gatewayRole) follow(gw *gateway.Gateway) (*distribution.Follower, error
 	}
 	f, err := distribution.NewFollower(distribution.FollowerOptions{
 		GatewayID: id.GatewayID, EnvironmentID: id.EnvironmentID, Version: r.s.version,
-		URL: "wss" + strings.TrimPrefix(address, "https"), TLS: secure, Dial: r.s.dial, Seed: id.Seed, StateKeys: keys,
+		URL: "wss" + strings.TrimPrefix(address, "https"), Others: id.ControlURLs, Announced: r.keepControls, TLS: secure, Dial: r.s.dial, Seed: id.Seed, StateKeys: keys,
 		Dir: r.dir, Apply: gw.Apply, Reports: gw.Reports, Trace: gw.Trace, Log: r.s.log, Now: r.s.now,
 	})
 	if err != nil {
@@ -408,6 +450,7 @@ func (r *gatewayRole) details() map[string]any {
 	}
 	if f != nil {
 		st := f.Status()
+		d["control_plane"] = st.URL
 		d["connected"], d["from_copy"] = st.Connected, st.FromCopy
 		if !st.Since.IsZero() {
 			d["since"] = st.Since

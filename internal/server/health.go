@@ -1,12 +1,15 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -107,6 +110,29 @@ func (s *Server) details() map[string]any {
 	}
 	return d
 }
+
+// watchControl keeps the health of the control plane: whether its database takes
+// changes, and whether configured gateways let themselves be enrolled.
+func (s *Server) watchControl(ctx context.Context) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		why := ""
+		if err := s.control.db.Trouble(ctx); err != nil {
+			why = err.Error()
+		}
+		s.health.degrade("database", why)
+		s.health.degrade("enrolment", strings.Join(s.control.plane.Unenrolled(), "; "))
+	}
+}
+
+// watchEvery is how often the control plane's health is looked at.
+const watchEvery = time.Second
 
 // onLoopback reports whether a listener's address is reached from this machine
 // alone.

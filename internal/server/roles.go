@@ -21,6 +21,7 @@ import (
 	"github.com/sluice-api/sluice/internal/config"
 	"github.com/sluice-api/sluice/internal/control"
 	"github.com/sluice-api/sluice/internal/database"
+	"github.com/sluice-api/sluice/internal/distribution"
 	"github.com/sluice-api/sluice/internal/keymanager"
 	"github.com/sluice-api/sluice/internal/policy"
 	"github.com/sluice-api/sluice/internal/rest"
@@ -28,7 +29,8 @@ import (
 
 // Names of files in a home.
 const (
-	databaseFile = "sluice.db"
+	databaseFile  = "sluice.db"
+	masterKeyFile = "master.key"
 	// CAFile holds the certificate of the installation's CA, for clients that
 	// are to trust its gateways and portals.
 	CAFile = "ca.pem"
@@ -67,7 +69,7 @@ func (s *Server) newControlRole(ctx context.Context, mux *http.ServeMux) (c *con
 		return nil, err
 	}
 	c.keys, err = keymanager.New(ctx, keymanager.Options{
-		DB: c.db, Issuer: s.managementURL() + "/oauth2/token", Login: c.plane.Login, ManagementScopes: rest.ScopesOf,
+		DB: c.db, Issuer: s.managementURL() + "/oauth2/token", KeepIssuer: s.cfg.Cluster.Listen != "", Login: c.plane.Login, ManagementScopes: rest.ScopesOf,
 		PasswordGrant: s.cfg.KeyManager.PasswordGrant, LegacyLogin: s.cfg.Management.LegacyLogin, RevealSecrets: s.cfg.KeyManager.RevealSecrets,
 		AccessTokenTTL: s.cfg.KeyManager.AccessTokenTTL, MaxAccessTokenTTL: s.cfg.KeyManager.MaxAccessTokenTTL,
 		RefreshTokenTTL: s.cfg.KeyManager.RefreshTokenTTL, IDTokenTTL: s.cfg.KeyManager.IDTokenTTL,
@@ -92,7 +94,7 @@ func (s *Server) newControlRole(ctx context.Context, mux *http.ServeMux) (c *con
 
 // openPlane opens the database and the control plane over it.
 func (s *Server) openPlane(ctx context.Context, c *controlRole) error {
-	key, err := s.masterKey()
+	key, made, err := s.masterKey()
 	if err != nil {
 		return fmt.Errorf("read the key that seals secrets: %w", err)
 	}
@@ -100,8 +102,11 @@ func (s *Server) openPlane(ctx context.Context, c *controlRole) error {
 	if address == "" {
 		address = s.path(databaseFile)
 	}
-	c.db, err = database.Open(ctx, database.Options{URL: address, Key: key, Log: s.log, Now: s.now})
+	c.db, err = database.Open(ctx, database.Options{URL: address, Key: key, Shared: s.cfg.Cluster.Listen != "", Log: s.log, Now: s.now})
 	if err != nil {
+		if made && s.cfg.Database != "" { // it is no key of that database
+			err = errors.Join(err, os.Remove(s.path(masterKeyFile)))
+		}
 		return err
 	}
 	c.plane, err = control.New(ctx, control.Options{
@@ -112,7 +117,7 @@ func (s *Server) openPlane(ctx context.Context, c *controlRole) error {
 		BackendJWT: control.BackendJWT{
 			Enabled: s.cfg.BackendJWT.Enabled, Header: s.cfg.BackendJWT.Header, Dialect: s.cfg.BackendJWT.Dialect, OmitUser: s.cfg.BackendJWT.OmitUser,
 		},
-		Environments: s.environments(), LocalHost: s.local, Dial: s.dial, Scopes: rest.ScopesOf, Log: s.log, Now: s.now,
+		Environments: s.environments(), Cluster: s.cluster(), LocalHost: s.local, Dial: s.dial, Scopes: rest.ScopesOf, Log: s.log, Now: s.now,
 		IssueToken: func(ctx context.Context, key string, scopes []string, ttl time.Duration) (sluice.Secret, time.Duration, []string, error) {
 			return c.keys.IssueApplicationToken(ctx, key, scopes, ttl) // the Key Manager needs the plane first
 		},
@@ -127,7 +132,14 @@ func (s *Server) openPlane(ctx context.Context, c *controlRole) error {
 	return nil
 }
 
-func (c *controlRole) run(ctx context.Context) error { return c.plane.Run(ctx) }
+// cluster says how this control plane and others find each other; nil: it is the
+// only one.
+func (s *Server) cluster() *distribution.ClusterOptions {
+	if s.cfg.Cluster.Listen == "" {
+		return nil
+	}
+	return &distribution.ClusterOptions{Listen: s.cfg.Cluster.Listen, Peers: s.cfg.Cluster.Peers, URL: s.managementURL()}
+}
 
 func (c *controlRole) close() { _ = c.db.Close() } // every commit is already on the disk
 

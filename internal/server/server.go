@@ -79,6 +79,9 @@ func (s *Server) Run(ctx context.Context) error {
 	mux := http.NewServeMux()
 	g, ctx := errgroup.WithContext(ctx)
 	if s.cfg.Role != config.GatewayOnly {
+		if err := s.checkRoutes(); err != nil {
+			return err
+		}
 		if s.control, err = s.newControlRole(ctx, mux); err != nil {
 			return err
 		}
@@ -92,7 +95,8 @@ func (s *Server) Run(ctx context.Context) error {
 	s.handleRest(mux)
 	s.announce()
 	if s.control != nil {
-		g.Go(func() error { return s.control.run(ctx) })
+		g.Go(func() error { return s.control.plane.Run(ctx) })
+		g.Go(func() error { return s.watchControl(ctx) })
 	}
 	if s.gateway != nil {
 		g.Go(func() error { return s.gateway.run(ctx) })
@@ -102,6 +106,17 @@ func (s *Server) Run(ctx context.Context) error {
 	serve(g, ctx, s.newHTTPServer(s.operations()), operations)
 	err = g.Wait()
 	s.log.Info("stopped")
+	return err
+}
+
+// checkRoutes says early, and plainly, that the port for other control planes
+// cannot be had.
+func (s *Server) checkRoutes() error {
+	if s.cfg.Cluster.Listen == "" {
+		return nil
+	}
+	l, err := listen(s.cfg.Cluster.Listen)
+	closeAll(l)
 	return err
 }
 
@@ -195,25 +210,32 @@ func (s *Server) managementURL() string {
 
 // masterKey returns the key that seals secrets in the database, made at the
 // first start. It lies beside the database in a file of its own, and is never
-// made for a database that is there: it would not open it.
-func (s *Server) masterKey() (key [32]byte, err error) {
-	file := s.path("master.key")
+// made for a database that is there: it would not open it. A further control
+// plane is given the file of the first one, and makes none.
+func (s *Server) masterKey() (key [32]byte, made bool, err error) {
+	file, given := s.path(masterKeyFile), s.cfg.DatabaseKey != ""
+	if given {
+		file = s.cfg.DatabaseKey
+	}
 	b, err := os.ReadFile(file)
 	switch {
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return key, err
+	case err != nil && (given || !errors.Is(err, fs.ErrNotExist)):
+		return key, false, err
 	case len(b) == len(key):
 		copy(key[:], b)
-		return key, nil
+		return key, false, nil
+	case given:
+		return key, false, fmt.Errorf("%s, named by database_key_file, has %d bytes and should have %d; copy the file state/%s of the first control plane",
+			file, len(b), len(key), masterKeyFile)
 	}
 	if _, err := os.Stat(s.path(databaseFile)); !errors.Is(err, fs.ErrNotExist) {
-		return key, fmt.Errorf("%s has %d bytes and should have %d; restore it from the backup", filepath.Base(file), len(b), len(key))
+		return key, false, fmt.Errorf("%s has %d bytes and should have %d; restore it from the backup", filepath.Base(file), len(b), len(key))
 	}
 	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a start that did not get further
-		return key, err
+		return key, false, err
 	}
 	_, _ = rand.Read(key[:]) // never fails
-	return key, writeNew(file, key[:])
+	return key, true, writeNew(file, key[:])
 }
 
 // writeNew writes a file that only its owner may read and that must not exist.
