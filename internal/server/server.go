@@ -65,6 +65,11 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := os.MkdirAll(s.path(), 0o700); err != nil {
 		return fmt.Errorf("make the folder for the state: %w", err)
 	}
+	for _, c := range s.ownCertificates() {
+		if _, err := c.check(s.now()); err != nil {
+			return err
+		}
+	}
 	management, err := listen(s.cfg.Listen.Management)
 	if err != nil {
 		return err
@@ -101,6 +106,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.gateway != nil {
 		g.Go(func() error { return s.gateway.run(ctx) })
 	}
+	g.Go(func() error { return s.watchCertificates(ctx) })
 	secure := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.managementCertificate(), NextProtos: []string{"h2", "http/1.1"}}
 	serve(g, ctx, s.newHTTPServer(web.Wrap(mux, s.log, s.now)), overTLS(management, secure))
 	serve(g, ctx, s.newHTTPServer(s.operations()), operations)
