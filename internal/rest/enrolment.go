@@ -12,11 +12,13 @@ import (
 type enrolmentToken struct {
 	ID            string `json:"tokenId"`
 	Name          string `json:"name"`
-	Token         string `json:"token"`
+	Token         string `json:"token,omitempty"` // in the answer that makes it
 	EnvironmentID string `json:"environmentId"`
+	CreatedBy     string `json:"createdBy,omitempty"`
 	ExpiresAt     string `json:"expiresAt"`
-	Fingerprint   string `json:"caFingerprint"`
-	Command       string `json:"command"`
+	UsedAt        string `json:"usedAt,omitempty"`
+	Fingerprint   string `json:"caFingerprint,omitempty"`
+	Command       string `json:"command,omitempty"`
 }
 
 func (s *Server) createEnrolmentToken(w http.ResponseWriter, r *http.Request) error {
@@ -72,4 +74,26 @@ func (s *Server) enrol(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return answer(w, http.StatusCreated, enrolmentAnswer(e))
+}
+
+func (s *Server) listEnrolmentTokens(w http.ResponseWriter, r *http.Request) error {
+	page, err := pageOf(r)
+	if err != nil {
+		return err
+	}
+	found, err := s.plane.EnrolmentTokens(r.Context())
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, listOf(mapped(cut(found, page), func(t sluice.EnrolmentToken) enrolmentToken {
+		return enrolmentToken{ID: t.ID, Name: t.Name, EnvironmentID: t.EnvironmentID, CreatedBy: t.CreatedBy, ExpiresAt: stamp(t.ExpiresAt), UsedAt: stamp(t.UsedAt)}
+	}), paginate(r, page, len(found))))
+}
+
+func (s *Server) deleteEnrolmentToken(w http.ResponseWriter, r *http.Request) error {
+	if err := s.plane.DeleteEnrolmentToken(r.Context(), r.PathValue("id")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }

@@ -296,7 +296,12 @@ func TestAdminStory(t *testing.T) {
 	p.do(t, token, tokens, `{"environmentId":"`+first.ID+`","expiresIn":100000}`).wantError(t, 400, "enrolment.validity", 0)
 	p.do(t, token, tokens, `{"environmentId":"`+first.ID+`","expiresIn":-1}`).wantError(t, 400, "validity", 0)
 	p.do(t, token, tokens, `{"environment":"`+first.ID+`"}`).wantError(t, 400, "body.unknown", 0)
-	p.do(t, token, tokens, `{"environmentId":"`+first.ID+`"}`, "Idempotency-Key", "k").wantError(t, 400, "idempotency.unsupported", 0)
+	once := p.do(t, token, tokens, `{"environmentId":"`+first.ID+`"}`, "Idempotency-Key", "k")
+	again := p.do(t, token, tokens, `{"environmentId":"`+first.ID+`"}`, "Idempotency-Key", "k")
+	if as[enrolmentToken](t, once, 201).Token == "" || !bytes.Equal(once.body, again.body) || again.status != 201 {
+		t.Errorf("repeated: %d %s, want the first answer %s", again.status, again.body, once.body)
+	}
+	p.do(t, token, tokens, `{"environmentId":"`+first.ID+`","name":"other"}`, "Idempotency-Key", "k").wantError(t, 409, "idempotency.key", 0)
 	p.do(t, "", "POST /api/sluice/v1/enrolments", `{"token":"x","name":"","publicKey":"x","csr":""}`).wantError(t, 400, "invalid", 0)
 }
 

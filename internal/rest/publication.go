@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/control"
 )
 
 // publicationDocument is one act of publishing and what became of it.
@@ -72,4 +73,21 @@ func (s *Server) getPublication(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return answer(w, http.StatusOK, publicationOf(&p))
+}
+
+func (s *Server) listPublications(w http.ResponseWriter, r *http.Request) error {
+	page, err := pageOf(r)
+	if err != nil {
+		return err
+	}
+	q := r.URL.Query()
+	f := control.PublicationFilter{APIID: q.Get("apiId"), EnvironmentID: q.Get("environmentId"), State: q.Get("state"), Offset: page.Offset, Limit: page.Limit}
+	if f.From, f.To, err = timesOf(r); err != nil {
+		return err
+	}
+	found, total, err := s.plane.Publications(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, listOf(mapped(found, func(p sluice.Publication) publicationDocument { return publicationOf(&p) }), paginate(r, page, total)))
 }

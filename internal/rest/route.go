@@ -134,6 +134,12 @@ func (s *Server) dispatch(f face, methods map[string]route) web.HandlerFunc {
 		if !ok && len(methods) > 0 {
 			w.Header().Set("Allow", allow) // for notThere
 		}
+		if ok && f.base == sluiceBase && method == http.MethodPost && r.Header.Get("Idempotency-Key") != "" {
+			if op.scopes == self {
+				return sluice.Errorf(sluice.Invalid, "idempotency.unsupported", "Answers are not kept here; send the request without Idempotency-Key.").At("Idempotency-Key")
+			}
+			return s.once(w, r, op.handle)
+		}
 		return op.handle(w, r)
 	}
 }

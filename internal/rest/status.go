@@ -86,3 +86,21 @@ func environmentStatusOf(e control.EnvironmentStatus) environmentStatus {
 	}
 	return out
 }
+
+// getEnvironmentStatus lists the APIs that are deployed to one environment.
+func (s *Server) getEnvironmentStatus(w http.ResponseWriter, r *http.Request) error {
+	page, err := pageOf(r)
+	if err != nil {
+		return err
+	}
+	found, total, err := s.plane.EnvironmentStatus(r.Context(), r.PathValue("environmentId"), r.URL.Query().Get("state"), page)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, listOf(mapped(found, func(d control.DeployedAPI) apiStatus {
+		return apiStatus{
+			ID: d.API.ID, Name: d.API.Name, Version: d.API.Version, State: string(d.API.State),
+			Environments: []environmentStatus{environmentStatusOf(d.Status)},
+		}
+	}), paginate(r, page, total)))
+}
