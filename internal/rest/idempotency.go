@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 
 	"github.com/sluice-api/sluice"
@@ -77,9 +78,7 @@ func (s *Server) once(w http.ResponseWriter, r *http.Request, handle web.Handler
 			return err
 		}
 	}
-	for name, values := range out.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), out.Header)
 	w.WriteHeader(kept.Status)
 	_, _ = w.Write(out.Body) // a client that went away is not an error
 	return nil
