@@ -53,6 +53,7 @@ type DB struct {
 	now       func() time.Time
 	log       *slog.Logger
 	committed chan struct{}
+	commits   atomic.Uint64                // by this process
 	failure   atomic.Pointer[sluice.Error] // why no change is taken any more
 	trouble   atomic.Pointer[sluice.Error] // why the last change was not taken
 }
@@ -189,6 +190,7 @@ func (db *DB) update(ctx context.Context, f func(tx *Tx) error) error {
 	if err := tx.tellOthers(); err != nil {
 		return err
 	}
+	defer db.commits.Add(1) // also where nobody can say whether it was committed
 	if err := begun.Commit(); err != nil {
 		return tx.translate("commit", err)
 	}
@@ -210,6 +212,11 @@ func (db *DB) signal() {
 // after one of another control plane too. Its capacity is one: several Updates
 // may be behind one value.
 func (db *DB) Committed() <-chan struct{} { return db.committed }
+
+// Commits returns how many Updates of this process have come to their end: what
+// was read before may have changed where the number has. Other control planes on
+// the database are not counted.
+func (db *DB) Commits() uint64 { return db.commits.Load() }
 
 // Err says why the database takes no changes until the process is started anew:
 // a write the disk did not take, or a damaged file. It is nil while all is well.

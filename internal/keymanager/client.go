@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/sluice-api/sluice"
-	"github.com/sluice-api/sluice/internal/database"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
@@ -48,31 +47,6 @@ func (s *Server) authenticate(ctx context.Context) (op.Client, error) {
 		return nil, tooMany(wait)
 	}
 	return nil, invalidClient("The client is unknown or its secret is wrong.")
-}
-
-// findClient returns the client of an id and the hashes of its secrets, none
-// where there is no such client.
-func (s *Server) findClient(ctx context.Context, id string) (client op.Client, hashes []string, err error) {
-	err = s.db.View(ctx, func(tx *database.Tx) error {
-		key, err := tx.ConsumerKey(id)
-		if err == nil {
-			client, hashes = &applicationClient{confidential(id), key}, key.SecretHashes
-			return nil
-		}
-		if !sluice.IsNotFound(err) {
-			return err
-		}
-		manager, err := tx.ManagementClient(id)
-		if err == nil {
-			client, hashes = &managementClient{confidential(id), manager}, manager.SecretHashes
-			return nil
-		}
-		if sluice.IsNotFound(err) {
-			return nil
-		}
-		return err
-	})
-	return client, hashes, err
 }
 
 // matchesAny compares with all hashes, and with each in constant time.

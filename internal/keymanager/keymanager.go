@@ -91,6 +91,7 @@ type Server struct {
 	whitelist []*regexp.Regexp
 	signer    *signer
 	failures  *limiter
+	clients   clientCache
 	handler   http.Handler
 }
 

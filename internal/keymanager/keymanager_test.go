@@ -55,7 +55,7 @@ type client struct{ id, secret string }
 func (f *fixture) now() time.Time { return time.Unix(f.clock.Load(), 0) }
 
 // start runs a Key Manager; change may alter its options.
-func start(t *testing.T, change func(*Options)) *fixture {
+func start(t testing.TB, change func(*Options)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, clock: new(atomic.Int64)}
 	f.clock.Store(1_800_000_000)

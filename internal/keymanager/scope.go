@@ -45,10 +45,18 @@ func notInScope(r rune) bool {
 func (s *Server) grantScopes(ctx context.Context, key sluice.ConsumerKey, user *sluice.User, requested []string) ([]string, error) {
 	var earned map[string]bool
 	if slices.ContainsFunc(requested, func(scope string) bool { return !s.whitelisted(scope) }) {
-		err := s.db.View(ctx, func(tx *database.Tx) (err error) {
-			earned, err = earnedScopes(tx, key, user)
-			return err
-		})
+		var err error
+		if user == nil {
+			var known *knownClient
+			if known, err = s.knownClient(ctx, key.Key); err == nil {
+				earned = known.earned
+			}
+		} else {
+			err = s.db.View(ctx, func(tx *database.Tx) (err error) {
+				earned, err = earnedScopes(tx, key, user)
+				return err
+			})
+		}
 		if err != nil {
 			return nil, err
 		}
