@@ -37,6 +37,7 @@ type commands struct {
 	Gateway     gatewayCommand     `cmd:"" help:"Let this home's gateway join an environment."`
 	Environment environmentCommand `cmd:"" help:"Add, list or remove gateway environments of a running control plane."`
 	Token       tokenCommand       `cmd:"" help:"Make an access token for the management API, on a stopped control plane."`
+	Audit       auditCommand       `cmd:"" help:"Verify the audit log, on a stopped control plane."`
 	Admin       adminCommand       `cmd:"" help:"Help an administrator who lost the password."`
 	Sample      sampleCommand      `cmd:"" hidden:"" name:"sample-backend" help:"Serve the sample API's backend."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`

@@ -34,7 +34,7 @@ func (c *tokenCreateCommand) Run(ctx context.Context, e *environment) error {
 	}
 	_, secret, err := s.CreateToken(ctx, c.User, c.Name, c.Scope, c.ExpiresIn)
 	if err != nil {
-		return fmt.Errorf("%w\nWhere the control plane of this home runs, ask it: POST /api/sluice/v1/access-tokens", err)
+		return err
 	}
 	_, err = fmt.Fprintln(e.out, secret.Reveal())
 	return err

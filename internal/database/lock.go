@@ -18,6 +18,12 @@ func (e *heldError) Error() string {
 	return fmt.Sprintf("the database %s is in use by %s; %s", e.name, e.holder, e.way)
 }
 
+// InUse reports whether err says that another process uses the database.
+func InUse(err error) bool {
+	_, held := errors.AsType[*heldError](err)
+	return held
+}
+
 // lockFile makes this process the only one that uses the SQLite file at path. The
 // lock is an advisory one on a file beside it, which tells others who has it; the
 // system drops it when the process ends, however it ends.

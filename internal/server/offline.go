@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/config"
 	"github.com/sluice-api/sluice/internal/control"
+	"github.com/sluice-api/sluice/internal/database"
 	"github.com/sluice-api/sluice/internal/distribution"
 )
 
@@ -53,6 +54,9 @@ func (s *Server) ResetAdministrator(ctx context.Context, password sluice.Secret)
 // plane is stopped. scopes nil: all that the user's roles give.
 func (s *Server) CreateToken(ctx context.Context, user, name string, scopes []string, ttl time.Duration) (t sluice.AccessToken, secret sluice.Secret, err error) {
 	c, err := s.offline(ctx)
+	if database.InUse(err) {
+		return t, "", fmt.Errorf("%w\nOr ask the control plane of this home, which runs: POST /api/sluice/v1/access-tokens", err)
+	}
 	if err != nil {
 		return t, "", err
 	}
@@ -61,6 +65,20 @@ func (s *Server) CreateToken(ctx context.Context, user, name string, scopes []st
 		user = control.AdministratorName
 	}
 	return c.plane.CreateAccessTokenFor(ctx, user, name, scopes, ttl)
+}
+
+// VerifyAudit walks along the audit log of a home whose control plane is stopped,
+// from one sequence number to another; 0: from the first, to the last.
+func (s *Server) VerifyAudit(ctx context.Context, from, to int64) (v sluice.AuditVerification, err error) {
+	c, err := s.offline(ctx)
+	if database.InUse(err) {
+		return v, fmt.Errorf("%w\nOr ask the control plane of this home, which runs: GET /api/sluice/v1/audit/verification", err)
+	}
+	if err != nil {
+		return v, err
+	}
+	defer c.close()
+	return c.plane.VerifyAuditOffline(ctx, from, to)
 }
 
 // Join enrols the gateway of this home with a join token. The home's process
