@@ -207,21 +207,6 @@ func deleteKey(tx *database.Tx, k sluice.ConsumerKey) error {
 	return emit(tx, "", sluice.KeyChanged, k.Key, nil)
 }
 
-// deleteKeys deletes all consumer keys of an application. Whoever deletes the
-// application calls it first: gateways do not hear of keys that only cascade.
-func deleteKeys(tx *database.Tx, applicationID string) error {
-	keys, err := tx.ConsumerKeys(applicationID)
-	if err != nil {
-		return err
-	}
-	for _, k := range keys {
-		if err := deleteKey(tx, k); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // MapKey is for OAuth clients that exist at a Key Manager and belong to no
 // application. The resident one makes each client for an application, so there
 // is never one to map, and it says so.
