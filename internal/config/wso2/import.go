@@ -157,7 +157,11 @@ func (im *importer) native() {
 		}
 	}
 	for path, list := range im.settings.Lists() {
-		if home, ok := homes[path]; ok && len(*list) > 0 {
+		home, ok := homes[path]
+		if !ok {
+			continue // the WSO2 files have no word for it
+		}
+		if len(*list) > 0 {
 			im.misplaced = append(im.misplaced, misplaced{(*list)[0], home, func() config.Value { return first(*list) }})
 		}
 		*list = nil
