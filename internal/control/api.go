@@ -194,6 +194,9 @@ func checkReferences(tx *database.Tx, actor sluice.Actor, a *sluice.API) error {
 	if err := knownTiers(tx, a); err != nil {
 		return err
 	}
+	if err := knownCategories(tx, a); err != nil {
+		return err
+	}
 	return knownRoles(tx, actor, a)
 }
 

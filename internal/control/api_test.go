@@ -105,8 +105,8 @@ func TestNamesAndContextsAreUnique(t *testing.T) {
 		words                  string
 	}{
 		"name and version":              {"Weather", "1.0", "/other", "api.exists", "exists already"},
-		"the name in another case":      {"WEATHER", "2.0", "/other", "api.name_taken", "Weather 1.0 at /weather"},
-		"the name in another context":   {"Weather", "2.0", "/other", "api.name_taken", "Weather 1.0 at /weather"},
+		"the name in another case":      {"WEATHER", "2.0", "/other", "api.name_taken", "The name belongs to the API Weather"},
+		"the name in another context":   {"Weather", "2.0", "/other", "api.name_taken", "The name belongs to the API Weather"},
 		"the context":                   {"Other", "1.0", "/weather", "api.context_taken", "Weather 1.0 already answers at /weather/1.0"},
 		"the context in another case":   {"Other", "1.0", "/WEATHER", "api.context_taken", "Weather 1.0"},
 		"the context with a slash":      {"Other", "1.0", "/weather/", "api.context_taken", "Weather 1.0"},
@@ -277,7 +277,8 @@ func TestAccessControl(t *testing.T) {
 // ofAPI are the methods that are given the id of an API in the Publisher.
 var ofAPI = []string{
 	"API", "UpdateAPI", "DeleteAPI", "Revisions", "Revision", "CreateRevision", "DeleteRevision", "Status", "Deploy", "Undeploy",
-	"ChangeLifecycle", "LifecycleHistory", "Lifecycle",
+	"ChangeLifecycle", "LifecycleHistory", "Lifecycle", "CopyAPI", "RestoreRevision", "ShowDeployment", "Documents", "Document",
+	"AddDocument", "ChangeDocument", "PutDocumentContent", "DeleteDocument", "Thumbnail", "PutThumbnail", "PublisherSubscriptions",
 }
 
 // A restricted API is in the Store for those with one of its roles alone.

@@ -51,6 +51,86 @@ var methods = map[string]method{
 		_, err := w.plane.ChangeLifecycle(ctx, id, "Publish", 0)
 		return err
 	}},
+	"CopyAPI": {creators, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.CopyAPI(ctx, id, "2", false)
+		return err
+	}},
+	"Taken": {creators, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.Taken(ctx, id, "", "")
+		return err
+	}},
+	"Search": {viewers, func(w *world, ctx context.Context, id string) error {
+		_, _, err := w.plane.Search(ctx, APIFilter{})
+		return err
+	}},
+	"RestoreRevision": {makers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.RestoreRevision(ctx, id, id)
+		return err
+	}},
+	"ShowDeployment": {makers, func(w *world, ctx context.Context, id string) error {
+		err := w.plane.ShowDeployment(ctx, id, production, "", true)
+		return err
+	}},
+	"Documents": {viewers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.Documents(ctx, id)
+		return err
+	}},
+	"Document": {viewers, func(w *world, ctx context.Context, id string) error {
+		_, _, err := w.plane.Document(ctx, id, id)
+		return err
+	}},
+	"AddDocument": {makers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.AddDocument(ctx, sluice.Document{APIID: id, Name: "D", Type: sluice.DocumentHowTo, Source: sluice.DocumentInline, Visibility: sluice.DocumentOfAPI}, "")
+		return err
+	}},
+	"ChangeDocument": {makers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.ChangeDocument(ctx, sluice.Document{APIID: id, ID: id}, nil, 0)
+		return err
+	}},
+	"PutDocumentContent": {makers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.PutDocumentContent(ctx, id, id, 0, "a", nil)
+		return err
+	}},
+	"DeleteDocument": {makers, func(w *world, ctx context.Context, id string) error {
+		err := w.plane.DeleteDocument(ctx, id, id, 0)
+		return err
+	}},
+	"Thumbnail": {viewers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.Thumbnail(ctx, id)
+		return err
+	}},
+	"PutThumbnail": {makers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.PutThumbnail(ctx, id, 0, []byte("GIF89a and much more than that"))
+		return err
+	}},
+	"CategoryUses": {nil, func(w *world, ctx context.Context, id string) error {
+		_, _, err := w.plane.CategoryUses(ctx)
+		return err
+	}},
+	"AddCategory": {nil, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.AddCategory(ctx, "", "")
+		return err
+	}},
+	"ChangeCategory": {nil, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.ChangeCategory(ctx, id, "c", "")
+		return err
+	}},
+	"DeleteCategory": {nil, func(w *world, ctx context.Context, id string) error {
+		err := w.plane.DeleteCategory(ctx, id, 0)
+		return err
+	}},
+	"PublisherSubscriptions": {viewers, func(w *world, ctx context.Context, id string) error {
+		_, _, _, err := w.plane.PublisherSubscriptions(ctx, id, Page{})
+		return err
+	}},
+	"BlockSubscription": {publishers, func(w *world, ctx context.Context, id string) error {
+		err := w.plane.BlockSubscription(ctx, id, sluice.SubscriptionBlocked, 0)
+		return err
+	}},
+	"UnblockSubscription": {publishers, func(w *world, ctx context.Context, id string) error {
+		err := w.plane.UnblockSubscription(ctx, id, 0)
+		return err
+	}},
 	"Lifecycle": {viewers, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Lifecycle(ctx, id); return err }},
 	"LifecycleHistory": {viewers, func(w *world, ctx context.Context, id string) error {
 		_, err := w.plane.LifecycleHistory(ctx, id)
@@ -249,6 +329,8 @@ var methods = map[string]method{
 // unasked are the methods that ask no Actor, each with its reason.
 var unasked = map[string]string{
 	"Login": "it finds out who calls", "Authenticate": "it finds out who calls", "Enrol": "the join token says that it may",
+	"StoreDocuments": "the Store is open", "StoreDocument": "the Store is open", "StoreThumbnail": "the Store is open",
+	"Categories": "the Store is open", "WithThumbnail": "only of what the caller was shown", "ManagementURL": "public",
 	"StoreAPI": "the Store is open", "StoreAPIs": "the Store is open", "Tiers": "the Store is open",
 	"EnsureAdministrator": "the first start", "HasAdministrator": "the first start",
 	"ResetAdministrator": "the command line on the home", "CreateAccessTokenFor": "the command line on the home",
@@ -302,7 +384,9 @@ func TestOtherOrganizationsSeeNothing(t *testing.T) {
 	}
 	gateway := w.gateway(production, "g")
 	ids := map[string]string{
-		"API": a.ID, "UpdateAPI": a.ID, "DeleteAPI": a.ID, "Revisions": a.ID, "Status": a.ID, "ChangeLifecycle": a.ID, "Lifecycle": a.ID, "LifecycleHistory": a.ID, "CreateRevision": a.ID,
+		"API": a.ID, "UpdateAPI": a.ID, "DeleteAPI": a.ID, "Revisions": a.ID, "Status": a.ID, "ChangeLifecycle": a.ID, "CopyAPI": a.ID, "RestoreRevision": a.ID, "ShowDeployment": a.ID, "Documents": a.ID, "Document": a.ID,
+		"AddDocument": a.ID, "ChangeDocument": a.ID, "PutDocumentContent": a.ID, "DeleteDocument": a.ID, "Thumbnail": a.ID, "PutThumbnail": a.ID,
+		"PublisherSubscriptions": a.ID, "BlockSubscription": s.ID, "UnblockSubscription": s.ID, "Lifecycle": a.ID, "LifecycleHistory": a.ID, "CreateRevision": a.ID,
 		"Deploy": a.ID, "Undeploy": a.ID, "Publication": p.ID, "Application": app.ID, "Subscriptions": app.ID,
 		"Subscription": s.ID, "Unsubscribe": s.ID, "GenerateKey": app.ID, "Keys": app.ID, "Subscribe": app.ID,
 		"Key": app.ID, "UpdateKey": app.ID, "RegenerateSecret": app.ID, "AddSecret": app.ID, "DeleteSecret": app.ID, "DeleteKey": app.ID,

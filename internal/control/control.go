@@ -197,6 +197,9 @@ func (p *Plane) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// ManagementURL is the address of the portals and of this API: "https://host:9443".
+func (p *Plane) ManagementURL() string { return p.o.ManagementURL }
+
 // BusHandler serves the gateways' connections to the bus.
 func (p *Plane) BusHandler() http.Handler { return p.bus }
 

@@ -97,6 +97,39 @@ func deployment(tx *database.Tx, apiID, environmentID string) (*sluice.Deploymen
 	return nil, err
 }
 
+// ShowDeployment says whether the Store shows the addresses of an API in an
+// environment, named. revisionID is what the caller takes to be deployed there;
+// empty: whatever is. No gateway is touched.
+func (p *Plane) ShowDeployment(ctx context.Context, apiID, environment, revisionID string, store bool) error {
+	actor, err := allow(ctx, makers...)
+	if err != nil {
+		return err
+	}
+	return p.db.Update(ctx, func(tx *database.Tx) error {
+		a, err := changeable(tx, actor, apiID, 0)
+		if err != nil {
+			return err
+		}
+		e, err := tx.EnvironmentByName(environment)
+		if err != nil {
+			return err
+		}
+		d, err := deployment(tx, a.ID, e.ID)
+		if err != nil {
+			return err
+		}
+		if d == nil || revisionID != "" && d.RevisionID != revisionID {
+			return sluice.Errorf(sluice.NotFound, "deployment.unknown", "The API, or this revision of it, is not deployed to %s.", e.Name)
+		}
+		before := *d
+		d.Store = store
+		if err := tx.PutDeployment(d); err != nil {
+			return err
+		}
+		return audit(ctx, tx, "deployment.show", "api", a.ID, a.Name+" "+a.Version+" on "+e.Name, before, d)
+	})
+}
+
 // EnvironmentStatus is what one environment shall serve of an API, and what its
 // gateways say of it.
 type EnvironmentStatus struct {

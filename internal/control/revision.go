@@ -104,3 +104,26 @@ func (p *Plane) DeleteRevision(ctx context.Context, apiID, revisionID string) er
 		return audit(ctx, tx, "revision.delete", "revision", r.ID, a.Name+" "+a.Version, r.Digest, nil)
 	})
 }
+
+// RestoreRevision copies a revision into the working copy of its API; id, owner,
+// lifecycle state and deployments stay. What it names and is there no more
+// (tiers, categories, roles) is refused by name.
+func (p *Plane) RestoreRevision(ctx context.Context, apiID, revisionID string) (a sluice.API, err error) {
+	actor, err := allow(ctx, makers...)
+	if err != nil {
+		return a, err
+	}
+	err = p.db.Update(ctx, func(tx *database.Tx) error {
+		old, err := changeable(tx, actor, apiID, 0)
+		if err != nil {
+			return err
+		}
+		r, err := tx.Revision(apiID, revisionID)
+		if err != nil {
+			return err
+		}
+		a = r.API
+		return p.putAPI(ctx, tx, actor, "api.restore", &old, &a)
+	})
+	return a, err
+}

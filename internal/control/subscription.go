@@ -172,3 +172,86 @@ func (p *Plane) copySubscriptions(ctx context.Context, tx *database.Tx, from str
 	}
 	return nil
 }
+
+// PublisherSubscriptions returns a page of the subscriptions to one API, or to
+// all that the actor may see in the Publisher where apiID is empty, each with
+// its application, and how many there are.
+func (p *Plane) PublisherSubscriptions(ctx context.Context, apiID string, page Page) (list []sluice.Subscription, applications []sluice.Application, total int, err error) {
+	actor, err := allow(ctx, viewers...)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	f := database.SubscriptionFilter{Organization: actor.Organization, APIID: apiID, AccessRoles: accessRoles(actor), Offset: page.Offset, Limit: page.limit()}
+	err = p.db.View(ctx, func(tx *database.Tx) error {
+		if apiID != "" {
+			if _, err := readable(tx, actor, apiID); err != nil {
+				return err
+			}
+		}
+		if list, total, err = tx.FindSubscriptions(f); err != nil {
+			return err
+		}
+		for _, s := range list {
+			app, err := tx.Application(actor.Organization, s.ApplicationID)
+			if err != nil {
+				return err
+			}
+			applications = append(applications, app)
+		}
+		return nil
+	})
+	return list, applications, total, err
+}
+
+// BlockSubscription blocks a subscription to an API at every gateway:
+// state is SubscriptionBlocked, or ProductionOnlyBlocked for production keys
+// alone. One that waits for approval, or was refused it, cannot be blocked.
+func (p *Plane) BlockSubscription(ctx context.Context, id string, state sluice.SubscriptionState, ifMatch int64) error {
+	if state != sluice.SubscriptionBlocked && state != sluice.ProductionOnlyBlocked {
+		return p.setSubscriptionState(ctx, id, ifMatch, "")
+	}
+	return p.setSubscriptionState(ctx, id, ifMatch, state)
+}
+
+// UnblockSubscription lets a blocked subscription be used again.
+func (p *Plane) UnblockSubscription(ctx context.Context, id string, ifMatch int64) error {
+	return p.setSubscriptionState(ctx, id, ifMatch, sluice.Unblocked)
+}
+
+func (p *Plane) setSubscriptionState(ctx context.Context, id string, ifMatch int64, state sluice.SubscriptionState) error {
+	actor, err := allow(ctx, publishers...)
+	if err != nil {
+		return err
+	}
+	if state == "" {
+		return sluice.Errorf(sluice.Invalid, "subscription.state", "The block state is BLOCKED or PROD_ONLY_BLOCKED.").At("blockState")
+	}
+	return p.db.Update(ctx, func(tx *database.Tx) error {
+		s, err := tx.Subscription(actor.Organization, id)
+		if err != nil {
+			return err
+		}
+		a, err := readable(tx, actor, s.APIID)
+		if sluice.IsNotFound(err) {
+			return sluice.Errorf(sluice.NotFound, "subscription.unknown", "There is no such subscription.")
+		}
+		if err != nil {
+			return err
+		}
+		if ifMatch != 0 && ifMatch != s.RowVersion {
+			return sluice.Errorf(sluice.Changed, "changed", "Somebody else changed the subscription in the meantime; read it again.")
+		}
+		if s.State == sluice.OnHold || s.State == sluice.Rejected {
+			return sluice.Errorf(sluice.Invalid, "subscription.state", "A subscription that is %s is neither blocked nor unblocked.", s.State).At("subscriptionId")
+		}
+		before := s.State
+		s.State = state
+		if err := tx.PutSubscription(&s); err != nil {
+			return err
+		}
+		if err := emit(tx, "", sluice.SubscriptionChanged, s.ID, s); err != nil {
+			return err
+		}
+		return audit(ctx, tx, "subscription.block", "subscription", s.ID, a.Name+" "+a.Version, before, s.State)
+	})
+}

@@ -144,3 +144,53 @@ func TestTiersAreThoseOfTheFirstStart(t *testing.T) {
 	_, err := w.plane.ImportOpenAPI(w.admin(), []byte(document), sluice.API{Name: "A", Tiers: []string{"Gold", "Platinum"}})
 	wantCode(t, "an API with an unknown tier", err, sluice.Invalid, "tier.unknown")
 }
+
+// Publishers block subscriptions at every gateway; those to APIs that they may
+// not see are not there.
+func TestPublishersBlockSubscriptions(t *testing.T) {
+	w := newWorld(t)
+	a := w.published("Weather")
+	secret := w.published("Secret")
+	sam := w.as("sam", sluice.Subscriber)
+	app := w.application("sam", "App")
+	s, err := w.plane.Subscribe(sam, app.ID, a.ID, "Gold")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden, err := w.plane.Subscribe(sam, app.ID, secret.ID, "Gold")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret.AccessControl = []sluice.Role{sluice.Administrator}
+	if _, err := w.plane.UpdateAPI(w.admin(), secret.ID, 0, secret); err != nil {
+		t.Fatal(err)
+	}
+	paul := w.as("paul", sluice.Publisher)
+	list, applications, total, err := w.plane.PublisherSubscriptions(paul, "", Page{})
+	if err != nil || total != 1 || list[0].ID != s.ID || applications[0].Name != "App" {
+		t.Errorf("subscriptions for a publisher: %+v, %d, %v", list, total, err)
+	}
+	if _, _, total, err := w.plane.PublisherSubscriptions(w.admin(), "", Page{}); total != 2 || err != nil {
+		t.Errorf("subscriptions for an administrator: %d, %v", total, err)
+	}
+	for _, state := range []sluice.SubscriptionState{sluice.SubscriptionBlocked, sluice.ProductionOnlyBlocked} {
+		events := w.emitted(func() {
+			if err := w.plane.BlockSubscription(paul, s.ID, state, 0); err != nil {
+				t.Error(err)
+			}
+		})
+		wantLines(t, string(state), events, "+subscription @ "+production, "+subscription @ "+sandbox, "+subscription @ "+both)
+		if got, err := w.plane.Subscription(sam, s.ID); err != nil || got.State != state {
+			t.Errorf("state = %s, %v, want %s", got.State, err, state)
+		}
+	}
+	wantCode(t, "another state", w.plane.BlockSubscription(paul, s.ID, sluice.Rejected, 0), sluice.Invalid, "subscription.state")
+	wantCode(t, "an old row version", w.plane.UnblockSubscription(paul, s.ID, 1), sluice.Changed, "changed")
+	wantCode(t, "of an API out of sight", w.plane.BlockSubscription(paul, hidden.ID, sluice.SubscriptionBlocked, 0), sluice.NotFound, "subscription.unknown")
+	if err := w.plane.UnblockSubscription(paul, s.ID, 3); err != nil {
+		t.Error(err)
+	}
+	if got, err := w.plane.Subscription(sam, s.ID); err != nil || got.State != sluice.Unblocked {
+		t.Errorf("state after unblocking: %s, %v", got.State, err)
+	}
+}

@@ -153,7 +153,7 @@ type APIFilter struct {
 
 // Term is a condition on one attribute of an API. Case is not regarded.
 type Term struct {
-	Attribute string // name, version, context, provider, status, description, tag or category
+	Attribute string // name, version, context, provider, status, description, tag, category or document (in its name or summary)
 	Value     string
 	Match     Match
 }
@@ -252,6 +252,9 @@ func (t Term) pattern() (condition, pattern string, err error) {
 		condition, before, after = "search_tags"+like, "%\n", "\n%"
 	case "category":
 		condition, before, after = "search_categories"+like, "%\n", "\n%"
+	case "document":
+		condition = `exists (select 1 from documents d where d.api_id = apis.id and d.search_text` + like + `)`
+		return condition, "%" + value + "%", nil
 	default:
 		return "", "", sluice.Errorf(sluice.Invalid, "search.attribute", "APIs cannot be searched by %q.", t.Attribute).At("query")
 	}

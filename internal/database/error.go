@@ -95,6 +95,10 @@ func conflict(index string) *sluice.Error {
 		return e("api.exists", "name", "An API with this name and version exists already.")
 	case "apis_route_key":
 		return e("api.context_taken", "context", "Another API already answers at this context and version.")
+	case "documents_api_id_name":
+		return e("document.exists", "name", "The API has a document of this name already.")
+	case "categories_organization_name_key":
+		return e("category.exists", "name", "A category with this name exists already.")
 	case "environments_name_key":
 		return e("environment.taken", "name", "An environment has this name already.")
 	case "gateways_public_key":

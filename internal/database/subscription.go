@@ -1,6 +1,11 @@
 package database
 
-import "github.com/sluice-api/sluice"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sluice-api/sluice"
+)
 
 const subscriptionColumns = `id, organization, application_id, api_id, tier, state, created_at, row_version`
 
@@ -41,9 +46,10 @@ func (tx *Tx) DeleteSubscription(org, id string) error {
 // SubscriptionFilter says which subscriptions FindSubscriptions returns.
 type SubscriptionFilter struct {
 	Organization  string
-	ApplicationID string // empty: any
-	APIID         string // empty: any
-	Owner         string // of the application; empty: any
+	ApplicationID string        // empty: any
+	APIID         string        // empty: any
+	Owner         string        // of the application; empty: any
+	AccessRoles   []sluice.Role // nil: of any API; else as in APIFilter
 	Offset        int
 	Limit         int // zero: all
 }
@@ -51,15 +57,24 @@ type SubscriptionFilter struct {
 // FindSubscriptions returns a page of subscriptions, the oldest first, and how
 // many there are on all pages.
 func (tx *Tx) FindSubscriptions(f SubscriptionFilter) (list []sluice.Subscription, total int, err error) {
-	const where = `organization = $1 and $2 in ('', application_id) and $3 in ('', api_id)
+	where := `organization = $1 and $2 in ('', application_id) and $3 in ('', api_id)
 		and ($4 = '' or application_id in (select id from applications where owner = $4))`
 	args := []any{f.Organization, f.ApplicationID, f.APIID, f.Owner}
+	if f.AccessRoles != nil {
+		names := []string{"''"}
+		for _, r := range f.AccessRoles {
+			args = append(args, string(r))
+			names = append(names, fmt.Sprintf("$%d", len(args)))
+		}
+		where += ` and api_id in (select a.id from apis a where not a.restricted or exists
+			(select 1 from api_roles r where r.api_id = a.id and r.purpose = '` + toChange + `' and r.role in (` + strings.Join(names, ", ") + `)))`
+	}
 	count, err := tx.number(`select count(*) from subscriptions where `+where, args...)
 	if err != nil {
 		return nil, 0, err
 	}
-	list, err = query(tx, subscriptionFields, `select `+subscriptionColumns+` from subscriptions where `+where+` order by created_at, id limit $5 offset $6`,
-		append(args, atMost(f.Limit), f.Offset)...)
+	list, err = query(tx, subscriptionFields, fmt.Sprintf(`select %s from subscriptions where %s order by created_at, id limit $%d offset $%d`,
+		subscriptionColumns, where, len(args)+1, len(args)+2), append(args, atMost(f.Limit), f.Offset)...)
 	return list, int(count), err
 }
 

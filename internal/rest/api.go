@@ -1,7 +1,9 @@
 package rest
 
 import (
+	"context"
 	"net/http"
+	"strconv"
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/control"
@@ -28,8 +30,22 @@ type apiInfo struct {
 }
 
 func (s *Server) listAPIs(w http.ResponseWriter, r *http.Request) error {
-	return listAPIsOf(w, r, s.plane.APIs, func(a sluice.API) apiInfo {
+	with := map[string]bool{}
+	find := func(ctx context.Context, f control.APIFilter) ([]sluice.API, int, error) {
+		found, total, err := s.plane.APIs(ctx, f)
+		if err != nil {
+			return nil, 0, err
+		}
+		pictures, err := s.plane.WithThumbnail(ctx, mapped(found, func(a sluice.API) string { return a.ID }))
+		for _, id := range pictures {
+			with[id] = true
+		}
+		return found, total, err
+	}
+	return listAPIsOf(w, r, find, func(a sluice.API) apiInfo {
 		return apiInfo{
+			HasThumbnail: with[a.ID],
+
 			ID: a.ID, Name: a.Name, Description: a.Description, Context: contextOf(&a), Version: a.Version,
 			Provider: a.Owner, Type: "HTTP", State: string(a.State), WorkflowStatus: "APPROVED",
 			SecurityScheme: []string{"oauth2"}, CreatedTime: stamp(a.CreatedAt), UpdatedTime: stamp(a.UpdatedAt),
@@ -73,6 +89,11 @@ func (s *Server) getAPI(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	pictures, err := s.plane.WithThumbnail(r.Context(), []string{a.ID})
+	if err != nil {
+		return err
+	}
+	document["hasThumbnail"] = strconv.AppendBool(nil, len(pictures) > 0)
 	return tagged(w, r, a.RowVersion, document)
 }
 

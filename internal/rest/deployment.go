@@ -1,8 +1,10 @@
 package rest
 
 import (
+	"encoding/base64"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/control"
@@ -109,6 +111,35 @@ func (s *Server) deployRevision(w http.ResponseWriter, r *http.Request) error {
 		return sluice.Errorf(sluice.Conflict, "publication.refused", "Nothing was deployed: %s.", p.Reason)
 	}
 	return s.answerDeployments(w, r, http.StatusCreated, "")
+}
+
+// updateDeployment says whether the Store shows a deployment. Its id is the name
+// of the environment in base64url, with or without padding.
+func (s *Server) updateDeployment(w http.ResponseWriter, r *http.Request) error {
+	name, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(r.PathValue("deploymentId"), "="))
+	if err != nil || unprintable(string(name)) {
+		return sluice.Errorf(sluice.NotFound, "deployment.unknown", "There is no such deployment.")
+	}
+	var q struct {
+		RevisionID string `json:"revisionUuid"`
+		Store      *bool  `json:"displayOnDevportal"`
+	}
+	if err := web.ReadJSON(r, maxJSON, &q); err != nil {
+		return err
+	}
+	if err := s.plane.ShowDeployment(r.Context(), r.PathValue("apiId"), string(name), q.RevisionID, q.Store == nil || *q.Store); err != nil {
+		return err
+	}
+	status, err := s.plane.Status(r.Context(), r.PathValue("apiId"))
+	if err != nil {
+		return err
+	}
+	for _, d := range deploymentsOf(status, "") {
+		if strings.EqualFold(d.Environment, string(name)) {
+			return answer(w, http.StatusOK, d)
+		}
+	}
+	return sluice.Errorf(sluice.NotFound, "deployment.unknown", "There is no such deployment.")
 }
 
 // undeployRevision takes a revision off the environments of the body, or off

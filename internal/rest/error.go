@@ -108,6 +108,9 @@ var wso2Numbers = map[wso2Key]number{
 	{"tier.unknown", sluice.NotFound}:         {code: 900961, message: "Throttling Policy Not Found"},
 	{"key_manager.unknown", sluice.NotFound}:  {code: 901411, message: "Key Manager Not Found"},
 
+	{"document.unknown", sluice.NotFound}:    {code: 900315, message: "Document Not Found"},
+	{"document.content", sluice.NotFound}:    {code: 900315, message: "Document Not Found"},
+	{"document.exists", sluice.Conflict}:     {code: 900312, message: "The document already exists"},
 	{"api.exists", sluice.Conflict}:          {code: 900300, message: "The API already exists"},
 	{"api.name_taken", sluice.Conflict}:      {code: 900250, message: "The API name already exists"},
 	{"api.version_exists", sluice.Conflict}:  {code: 900252, message: "The API version already exists"},

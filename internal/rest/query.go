@@ -135,14 +135,18 @@ func searchOf(r *http.Request) (terms []control.Term, nothing bool, err error) {
 			}
 		}
 		switch t.Attribute {
-		case "name", "version", "context", "provider", "status", "description", "tag":
+		case "name", "version", "context", "provider", "status", "description", "tag", "doc", "api-category":
+			switch t.Attribute {
+			case "doc":
+				t.Attribute = "document"
+			case "api-category":
+				t.Attribute = "category"
+			}
 			if t.Value != "" || t.Match == "exact" {
 				terms = append(terms, t)
 			}
 		case "type": // every API is of type HTTP
 			nothing = nothing || !strings.Contains("http", strings.ToLower(t.Value))
-		case "doc", "api-category":
-			nothing = true
 		default:
 			return nil, false, badQuery("APIs cannot be searched by that; the attributes are name, version, context, provider, status, description, tag, doc, type and api-category.")
 		}

@@ -104,3 +104,16 @@ func (s *Server) deleteRevision(w http.ResponseWriter, r *http.Request) error {
 	}
 	return answer(w, http.StatusOK, listOf(left, nil))
 }
+
+// restoreRevision copies a revision into the working copy.
+func (s *Server) restoreRevision(w http.ResponseWriter, r *http.Request) error {
+	id, err := required(r, "revisionId")
+	if err != nil {
+		return err
+	}
+	a, err := s.plane.RestoreRevision(r.Context(), r.PathValue("apiId"), id)
+	if err != nil {
+		return err
+	}
+	return s.createdAPI(w, r, &a)
+}

@@ -34,7 +34,7 @@ func TestRequests(t *testing.T) {
 		"a cookie counts for nothing":        {token: "-", call: "GET /api/am/publisher/v4/apis", header: []string{"Cookie", "token=" + token}, status: 401, code: "token.missing"},
 		"a token in the query, too":          {token: "-", call: "GET /api/am/publisher/v4/apis?access_token=" + token, status: 401, code: "token.missing"},
 		"an unknown path":                    {call: "GET /api/am/publisher/v4/shared-scopes", status: 501, code: "operation.unsupported", words: "GET /shared-scopes"},
-		"an unknown path with an id":         {call: "GET /api/am/publisher/v4/apis/0197-a/documents", status: 501, code: "operation.unsupported", words: "GET /apis/{id}/documents"},
+		"an unknown path with an id":         {call: "GET /api/am/publisher/v4/apis/0197-a/wsdl-info", status: 501, code: "operation.unsupported", words: "GET /apis/{id}/wsdl-info"},
 		"an unknown path, no token":          {token: "-", call: "GET /api/am/publisher/v4/shared-scopes", status: 401, code: "token.missing"},
 		"an operation that is not offered":   {call: "PUT /api/am/publisher/v4/apis/0197-a/wsdl", status: 501, code: "operation.unsupported", words: "PUT /apis/{id}/wsdl"},
 		"a write to an empty list":           {call: "POST /api/am/publisher/v4/api-products", status: 501, code: "operation.unsupported"},

@@ -121,3 +121,65 @@ func (s *Server) deleteSubscription(w http.ResponseWriter, r *http.Request) erro
 	}
 	return s.plane.Unsubscribe(r.Context(), id)
 }
+
+// publisherSubscription is a subscription as those see it whose API it is to.
+type publisherSubscription struct {
+	ID          string `json:"subscriptionId"`
+	Application struct {
+		ID          string `json:"applicationId"`
+		Name        string `json:"name"`
+		Subscriber  string `json:"subscriber"`
+		Description string `json:"description"`
+	} `json:"applicationInfo"`
+	Tier   string `json:"throttlingPolicy"`
+	Status string `json:"subscriptionStatus"`
+}
+
+func (s *Server) listPublisherSubscriptions(w http.ResponseWriter, r *http.Request) error {
+	page, err := pageOf(r)
+	if err != nil {
+		return err
+	}
+	if r.URL.Query().Get("query") != "" {
+		return badQuery("Subscriptions are found by apiId alone.")
+	}
+	found, applications, total, err := s.plane.PublisherSubscriptions(r.Context(), r.URL.Query().Get("apiId"), page)
+	if err != nil {
+		return err
+	}
+	shown := make([]publisherSubscription, len(found))
+	for i, sub := range found {
+		shown[i] = publisherSubscription{ID: sub.ID, Tier: sub.Tier, Status: string(sub.State)}
+		a, to := applications[i], &shown[i].Application
+		to.ID, to.Name, to.Subscriber, to.Description = a.ID, a.Name, a.Owner, a.Description
+	}
+	return answer(w, http.StatusOK, listOf(shown, paginate(r, page, total)))
+}
+
+func (s *Server) blockSubscription(_ http.ResponseWriter, r *http.Request) error {
+	id, err := required(r, "subscriptionId")
+	if err != nil {
+		return err
+	}
+	state, err := required(r, "blockState")
+	if err != nil {
+		return err
+	}
+	version, err := web.IfMatch(r)
+	if err != nil {
+		return err
+	}
+	return s.plane.BlockSubscription(r.Context(), id, sluice.SubscriptionState(state), version)
+}
+
+func (s *Server) unblockSubscription(_ http.ResponseWriter, r *http.Request) error {
+	id, err := required(r, "subscriptionId")
+	if err != nil {
+		return err
+	}
+	version, err := web.IfMatch(r)
+	if err != nil {
+		return err
+	}
+	return s.plane.UnblockSubscription(r.Context(), id, version)
+}

@@ -3,6 +3,7 @@ package rest
 import (
 	"math"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/sluice-api/sluice"
@@ -63,4 +64,58 @@ func (s *Server) listTiers(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return answer(w, http.StatusOK, listOf(mapped(cut(found, page), tierOf), paginate(r, page, len(found))))
+}
+
+// publisherTiers returns the tiers of the level that a request names.
+func (s *Server) publisherTiers(r *http.Request) ([]sluice.Tier, error) {
+	level := sluice.TierLevel(r.PathValue("policyLevel"))
+	if level != sluice.APITier && level != sluice.SubscriptionTier {
+		return nil, sluice.Errorf(sluice.NotFound, "tier.unknown", "The levels of policies are api and subscription.").At("policyLevel")
+	}
+	return s.plane.Tiers(r.Context(), level)
+}
+
+func (s *Server) listPublisherTiers(w http.ResponseWriter, r *http.Request) error {
+	page, err := pageOf(r)
+	if err != nil {
+		return err
+	}
+	found, err := s.publisherTiers(r)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, listOf(mapped(cut(found, page), tierOf), paginate(r, page, len(found))))
+}
+
+func (s *Server) getPublisherTier(w http.ResponseWriter, r *http.Request) error {
+	found, err := s.publisherTiers(r)
+	if err != nil {
+		return err
+	}
+	for _, t := range found {
+		if t.Name == r.PathValue("policyName") {
+			return answer(w, http.StatusOK, tierOf(t))
+		}
+	}
+	return sluice.Errorf(sluice.NotFound, "tier.unknown", "There is no such policy.").At("policyName")
+}
+
+// listAPITiers answers with the subscription tiers of an API, in its order, as a
+// bare array.
+func (s *Server) listAPITiers(w http.ResponseWriter, r *http.Request) error {
+	a, _, err := s.plane.API(r.Context(), r.PathValue("apiId"))
+	if err != nil {
+		return err
+	}
+	found, err := s.plane.Tiers(r.Context(), sluice.SubscriptionTier)
+	if err != nil {
+		return err
+	}
+	list := []tierDocument{}
+	for _, name := range a.Tiers {
+		if i := slices.IndexFunc(found, func(t sluice.Tier) bool { return t.Name == name }); i >= 0 {
+			list = append(list, tierOf(found[i]))
+		}
+	}
+	return tagged(w, r, a.RowVersion, list)
 }
