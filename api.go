@@ -1,6 +1,7 @@
 package sluice
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -210,6 +211,7 @@ func (a *API) Validate() error {
 			}
 		}
 	}
+	a.validateSecurity(&p)
 	a.validateOperations(&p)
 	return p.Err()
 }
@@ -262,6 +264,55 @@ func (a *API) validateDetails(p *Problems) {
 		if s != "" {
 			word("businessInformation", "api.business", "name or address", s, 120)
 		}
+	}
+}
+
+// validateSecurity applies the rules for who may call and how much, and for what
+// backends ask.
+func (a *API) validateSecurity(p *Problems) {
+	for _, s := range a.Schemes {
+		if s != OAuth2 && s != APIKeys {
+			p.Add("securityScheme", "api.scheme", "The security scheme %q is not offered.", s)
+		}
+	}
+	checkHeader(p, "authorizationHeader", a.TokenHeader)
+	checkHeader(p, "apiKeyHeader", a.APIKeyHeader)
+	if key := cmp.Or(a.APIKeyHeader, DefaultAPIKeyHeader); strings.EqualFold(key, cmp.Or(a.TokenHeader, "Authorization")) {
+		p.Add("apiKeyHeader", "api.header", "Tokens and API keys need different headers.")
+	}
+	if t := a.Throughput; t != nil && (t.Production < 0 || t.Sandbox < 0) {
+		p.Add("maxTps", "api.throughput", "The calls a second that a backend takes are a whole number above 0.")
+	}
+	if a.ProductionSecurity != nil {
+		a.ProductionSecurity.validate(p, "production")
+	}
+	if a.SandboxSecurity != nil {
+		a.SandboxSecurity.validate(p, "sandbox")
+	}
+	for _, o := range a.Overrides {
+		for _, e := range slices.Concat(o.Production, o.Sandbox) {
+			if err := e.Validate(); err != nil {
+				p.Add("endpoints", "api.endpoint", "%s", err.Error())
+			}
+		}
+	}
+}
+
+// ownHeaders are the fields that gateways treat in a way of their own.
+var ownHeaders = []string{
+	"connection", "content-length", "cookie", "expect", "forwarded", "host", "internal-key", "keep-alive", "proxy-authorization", "proxy-connection",
+	"te", "trailer", "transfer-encoding", "traceparent", "tracestate", "upgrade", "via", "x-jwt-assertion", "x-real-ip", "x-sluice-probe", "x-trace-id",
+}
+
+// checkHeader applies the rules for the name of a header that callers show who
+// they are in; empty is the usual one.
+func checkHeader(p *Problems, field, name string) {
+	lower := strings.ToLower(name)
+	switch {
+	case len(name) > 64, strings.ContainsFunc(name, func(r rune) bool { return r != '-' && (r < '0' || r > '9') && (r|0x20 < 'a' || r|0x20 > 'z') }):
+		p.Add(field, "api.header", "The name of a header has at most 64 letters, digits and hyphens.")
+	case slices.Contains(ownHeaders, lower), strings.HasPrefix(lower, "x-forwarded-"):
+		p.Add(field, "api.header", "The header %s belongs to gateways; choose another.", name)
 	}
 }
 

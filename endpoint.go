@@ -3,6 +3,7 @@ package sluice
 import (
 	"net/url"
 	"strconv"
+	"strings"
 )
 
 // Endpoint is one address of a backend.
@@ -24,6 +25,18 @@ type EndpointOverride struct {
 	EnvironmentID string     `json:"environment_id"`
 	Production    []Endpoint `json:"production,omitempty"`
 	Sandbox       []Endpoint `json:"sandbox,omitempty"`
+}
+
+// validate adds what is wrong with the name to p. What there is to be said of the
+// password is package control's business: it may be one that is stored.
+func (s *EndpointSecurity) validate(p *Problems, side string) {
+	field := "endpointConfig.endpoint_security." + side
+	if s.Username == "" || len(s.Username) > 255 || strings.Contains(s.Username, ":") || !printable(s.Username) {
+		p.Add(field, "api.endpoint_security", "Basic authentication needs a user name of 1 to 255 bytes without a colon and control characters.")
+	}
+	if len(s.Password) > 4096 {
+		p.Add(field, "api.endpoint_security", "The password of a backend has at most 4000 bytes.")
+	}
 }
 
 // Validate reports what is wrong with the address.

@@ -28,6 +28,7 @@ const (
 	EnvironmentChanged  EventKind = "environment"  // Environment; never gone
 	RevocationAdded     EventKind = "revocation"   // Revocation; gone when expired
 	APIKeyChanged       EventKind = "api_key"      // APIKey; Subject is its id
+	BackendJWTChanged   EventKind = "backend_jwt"  // no Body, since it would hold a private key; Subject is "backend-jwt"
 	TokenTrustChanged   EventKind = "token_trust"  // TokenTrust; Subject is "tokens"
 )
 

@@ -35,11 +35,13 @@ type ConsumerKey struct {
 }
 
 // APIKey is a secret with which an Application calls APIs without a token. It
-// is shown once and stored as a hash.
+// is shown once and stored as a hash. One with an APIID is of no application: a
+// publisher tries that API out with it, and no other.
 type APIKey struct {
 	ID            string
 	Organization  string
 	ApplicationID string
+	APIID         string // empty: any API that the application subscribes to
 	Type          KeyType
 	Name          string
 	Hash          string   // Secret.Hash of the key

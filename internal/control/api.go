@@ -37,7 +37,15 @@ func (p *Plane) createAPI(ctx context.Context, a *sluice.API) error {
 	if err := a.Validate(); err != nil {
 		return err
 	}
-	return p.db.Update(ctx, func(tx *database.Tx) error { return addAPI(ctx, tx, actor, a) })
+	if err := p.sealPasswords(a, nil); err != nil {
+		return err
+	}
+	return p.db.Update(ctx, func(tx *database.Tx) error {
+		if err := p.checkEndpoints(tx, a); err != nil {
+			return err
+		}
+		return addAPI(ctx, tx, actor, a)
+	})
 }
 
 // addAPI stores a new and valid API with its history.
@@ -120,7 +128,13 @@ func (p *Plane) UpdateAPI(ctx context.Context, id string, ifMatch int64, a sluic
 		if err != nil {
 			return err
 		}
-		a.Definition, a.Overrides = old.Definition, old.Overrides
+		a.Organization, a.Definition, a.Overrides = old.Organization, old.Definition, old.Overrides
+		if err := p.sealPasswords(&a, &old); err != nil {
+			return err
+		}
+		if err := p.checkEndpoints(tx, &a); err != nil {
+			return err
+		}
 		return p.putAPI(ctx, tx, actor, "api.change", &old, &a)
 	})
 	return a, err
@@ -238,6 +252,13 @@ func knownTiers(tx *database.Tx, a *sluice.API) error {
 			return err
 		}
 	}
+	if a.Tier != "" && a.Tier != sluice.Unlimited {
+		if _, err := tx.Tier(a.Organization, sluice.APITier, a.Tier); sluice.IsNotFound(err) {
+			problems.Add("apiThrottlingPolicy", "tier.unknown", "There is no tier %q for APIs.", a.Tier)
+		} else if err != nil {
+			return err
+		}
+	}
 	for _, o := range a.Operations {
 		if o.Tier == "" || o.Tier == sluice.Unlimited {
 			continue
@@ -339,6 +360,9 @@ func (p *Plane) DeleteAPI(ctx context.Context, id string, ifMatch int64) error {
 			return sluice.Errorf(sluice.Conflict, "api.subscribed", "%d applications subscribe to this API; it cannot be deleted.", n)
 		}
 		if err := undeployAll(tx, a.ID); err != nil {
+			return err
+		}
+		if err := deleteAPIKeysOf(tx, "", a.ID); err != nil {
 			return err
 		}
 		if err := tx.DeleteAPI(actor.Organization, id); err != nil {

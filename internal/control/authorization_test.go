@@ -285,6 +285,26 @@ var methods = map[string]method{
 		_, err := w.plane.GenerateKey(ctx, id, KeyRequest{Type: sluice.ProductionKey, Grants: []string{sluice.GrantClientCredentials}})
 		return err
 	}},
+	"CreateAPIKey": {subscribers, func(w *world, ctx context.Context, id string) error {
+		_, _, err := w.plane.CreateAPIKey(ctx, id, APIKeyRequest{Type: sluice.ProductionKey})
+		return err
+	}},
+	"APIKeys": {subscribers, func(w *world, ctx context.Context, id string) error { _, err := w.plane.APIKeys(ctx, id); return err }},
+	"RevokeAPIKey": {subscribers, func(w *world, ctx context.Context, id string) error {
+		return w.plane.RevokeAPIKey(ctx, id, sluice.ProductionKey, id, "")
+	}},
+	"CreateTestKey": {makers, func(w *world, ctx context.Context, id string) error {
+		_, _, err := w.plane.CreateTestKey(ctx, id)
+		return err
+	}},
+	"EndpointOverride": {viewers, func(w *world, ctx context.Context, id string) error {
+		_, _, err := w.plane.EndpointOverride(ctx, id, id)
+		return err
+	}},
+	"PutEndpointOverride": {makers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.PutEndpointOverride(ctx, id, sluice.EndpointOverride{}, 0)
+		return err
+	}},
 	"Keys": {subscribers, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Keys(ctx, id); return err }},
 	"CreateAccessToken": {anyone, func(w *world, ctx context.Context, _ string) error {
 		_, _, err := w.plane.CreateAccessToken(ctx, "", nil, 0)

@@ -58,6 +58,10 @@ type Options struct {
 	AccessTokenTTL    time.Duration // of consumer keys that ask for nothing else
 	MaxAccessTokenTTL time.Duration
 
+	// OwnAddresses are further addresses of this process, "host:port" or ":port",
+	// that no API may have for its endpoint.
+	OwnAddresses []string
+
 	// Environments are the gateway environments that the configuration fixes.
 	Environments []ConfiguredEnvironment
 
@@ -95,14 +99,6 @@ type Options struct {
 	Now func() time.Time
 }
 
-// BackendJWT says what gateways tell backends of the caller, in a signed token.
-type BackendJWT struct {
-	Enabled  bool
-	Header   string // name of the field
-	Dialect  string // URI before the names of claims
-	OmitUser bool   // of client_credentials tokens
-}
-
 // Page is a part of a list.
 type Page struct{ Offset, Limit int }
 
@@ -134,6 +130,9 @@ func New(ctx context.Context, o Options) (*Plane, error) {
 	}
 	if err = p.db.Update(ctx, p.followCORS); err != nil {
 		return nil, fmt.Errorf("take over the configured CORS: %w", err)
+	}
+	if err = p.db.Update(ctx, p.syncBackendJWT); err != nil {
+		return nil, fmt.Errorf("take over the settings of backend JWTs: %w", err)
 	}
 	if o.Cluster != nil {
 		o.Cluster.CA, o.Cluster.Certificate = p.CACertificates(), p.peerCertificate()
@@ -236,6 +235,13 @@ func (p *Plane) removeExpired(tx *database.Tx) error {
 		return err
 	}
 	if err := tx.DeleteRevocationActs(p.now().Add(-revocationHistory)); err != nil {
+		return err
+	}
+	keys, err := tx.ExpiredAPIKeys(p.now())
+	if err != nil {
+		return err
+	}
+	if err := deleteAPIKeys(tx, keys); err != nil {
 		return err
 	}
 	old, err := tx.ExpiredRevocations(p.now())

@@ -49,6 +49,9 @@ func (p *Plane) deploy(tx *database.Tx, a *sluice.API, r *sluice.Revision, e *sl
 		}
 		return t, emit(tx, e.ID, sluice.DeploymentChanged, a.ID, nil)
 	}
+	if err := addCredentials(tx, compiled, &r.API); err != nil {
+		return t, fmt.Errorf("passwords of the backends: %w", err)
+	}
 	body, err := artifact.Encode(compiled)
 	if err != nil {
 		return t, sluice.Errorf(sluice.Invalid, "deployment.size", "The API is too large to be sent to gateways.")

@@ -117,6 +117,9 @@ func (p *Plane) ChangeLifecycle(ctx context.Context, apiID, event string, ifMatc
 		if err := p.moveTo(ctx, tx, actor, &a, to); err != nil {
 			return err
 		}
+		if err := p.takeOverDefault(ctx, tx, &a); err != nil {
+			return err
+		}
 		if to != sluice.Published || before != sluice.Created && before != sluice.Prototyped {
 			return nil
 		}
@@ -190,17 +193,25 @@ func (p *Plane) followLifecycle(tx *database.Tx, a *sluice.API) error {
 		}
 		return deleteSubscriptions(tx, database.SubscriptionFilter{Organization: a.Organization, APIID: a.ID})
 	}
+	if err := p.redeployEverywhere(tx, a); err != nil { // a gateway must know what is blocked or a prototype
+		return fmt.Errorf("deploy in state %s: %w", a.State, err)
+	}
+	return nil
+}
+
+// redeployEverywhere compiles every deployment of an API anew.
+func (p *Plane) redeployEverywhere(tx *database.Tx, a *sluice.API) error {
 	deployments, err := tx.Deployments(a.ID)
 	if err != nil {
 		return err
 	}
-	for _, d := range deployments { // a gateway must know what is blocked or a prototype
+	for _, d := range deployments {
 		e, err := tx.Environment(d.EnvironmentID)
 		if err != nil {
 			return err
 		}
 		if err := p.redeploy(tx, a, &e, d); err != nil {
-			return fmt.Errorf("deploy in state %s: %w", a.State, err)
+			return err
 		}
 	}
 	return nil

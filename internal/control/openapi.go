@@ -67,6 +67,9 @@ func override(a, with *sluice.API) {
 		a.Tags = with.Tags
 	}
 	a.Tiers, a.Production, a.Sandbox = with.Tiers, with.Production, with.Sandbox
+	a.ProductionSecurity, a.SandboxSecurity, a.Overrides = with.ProductionSecurity, with.SandboxSecurity, with.Overrides
+	a.Schemes, a.TokenHeader, a.APIKeyHeader = with.Schemes, with.TokenHeader, with.APIKeyHeader
+	a.Tier, a.Throughput = with.Tier, with.Throughput
 	a.Default, a.CORS, a.Opaque = with.Default, with.CORS, with.Opaque
 	a.Categories, a.Properties, a.Business = with.Categories, with.Properties, with.Business
 	a.VisibleRoles, a.AccessControl = with.VisibleRoles, with.AccessControl

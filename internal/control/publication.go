@@ -57,6 +57,9 @@ func (p *Plane) Deploy(ctx context.Context, apiID, revisionID string, targets []
 			}
 			pub.Targets = append(pub.Targets, t)
 		}
+		if err := p.takeOverDefault(ctx, tx, &a); err != nil {
+			return err
+		}
 		return p.commit(ctx, tx, &pub, a.Name+" "+a.Version)
 	})
 	if err != nil {

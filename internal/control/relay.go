@@ -163,6 +163,12 @@ func itemOf(tx *database.Tx, e sluice.Event) (item artifact.Item, id string, bod
 	case sluice.ApplicationChanged:
 		a, err := decode[sluice.Application](e.Body)
 		return keep[artifact.Item](applicationItem(a), gone), (&artifact.Application{ID: e.Subject}).ItemID(), nil, err
+	case sluice.APIKeyChanged:
+		k, err := decode[sluice.APIKey](e.Body)
+		return keep[artifact.Item](apiKeyItem(k), gone), (&artifact.APIKey{ID: e.Subject}).ItemID(), nil, err
+	case sluice.BackendJWTChanged:
+		how, enabled, err := backendJWTItem(tx)
+		return keep[artifact.Item](how, !enabled), e.Subject, nil, err
 	case sluice.RevocationAdded:
 		r, err := decode[sluice.Revocation](e.Body)
 		return keep[artifact.Item](revocationItem(r), gone), (&artifact.Revocation{ID: e.Subject}).ItemID(), nil, err

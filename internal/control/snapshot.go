@@ -72,6 +72,20 @@ func commonItems(tx *database.Tx) (items []artifact.Item, err error) {
 	for _, k := range keys {
 		items = append(items, keyItem(k))
 	}
+	apiKeys, err := tx.AllAPIKeys()
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range apiKeys {
+		items = append(items, apiKeyItem(k))
+	}
+	how, enabled, err := backendJWTItem(tx)
+	if err != nil {
+		return nil, err
+	}
+	if enabled {
+		items = append(items, how)
+	}
 	subscriptions, err := tx.AllSubscriptions()
 	if err != nil {
 		return nil, err

@@ -200,6 +200,34 @@ func (a *acts) generateKey(t *rapid.T) {
 	}
 }
 
+// apiKey makes an API key that expires, or one for tests, or revokes one.
+func (a *acts) apiKey(t *rapid.T) {
+	app, ok := a.anyApplication(t)
+	if !ok {
+		return
+	}
+	subscriber := a.w.as("sam", sluice.Subscriber)
+	switch rapid.IntRange(0, 2).Draw(t, "what") {
+	case 0:
+		r := APIKeyRequest{Type: sluice.SandboxKey, TTL: time.Duration(rapid.IntRange(0, 3).Draw(t, "hours")) * time.Hour, Addresses: []string{"192.0.2.0/24"}}
+		_, _, _ = a.w.plane.CreateAPIKey(subscriber, app.ID, r)
+	case 1:
+		if api, ok := a.anyAPI(t); ok {
+			_, _, _ = a.w.plane.CreateTestKey(a.w.admin(), api.ID)
+		}
+	default:
+		if list, err := a.w.plane.APIKeys(subscriber, app.ID); err == nil && len(list) > 0 {
+			_ = a.w.plane.RevokeAPIKey(subscriber, app.ID, list[0].Type, list[0].ID, "")
+		}
+	}
+}
+
+// switchBackendJWT starts the control plane with backend JWTs on or off.
+func (a *acts) switchBackendJWT(t *rapid.T) {
+	a.w.o.BackendJWT = BackendJWT{Enabled: rapid.Bool().Draw(t, "enabled"), OmitUser: rapid.Bool().Draw(t, "omit the user")}
+	a.w.restart()
+}
+
 // revoke does what the Key Manager does, with times finer than the database
 // keeps them.
 func (a *acts) revoke(t *rapid.T) {
@@ -270,7 +298,7 @@ func TestChangesAddUpToTheSnapshot(t *testing.T) {
 		f := w.follow()
 		all := []func(*rapid.T){
 			a.importAPI, a.deploy, a.deploy, a.undeploy, a.move, a.move, a.deleteAPI, a.createApplication, a.subscribe, a.unsubscribe,
-			a.generateKey, a.revoke, a.changeTrust, a.reconfigure, a.keepHouse, f.catchUp,
+			a.generateKey, a.apiKey, a.apiKey, a.revoke, a.changeTrust, a.switchBackendJWT, a.reconfigure, a.keepHouse, f.catchUp,
 		}
 		for range rapid.IntRange(1, 12).Draw(t, "acts") {
 			all[rapid.IntRange(0, len(all)-1).Draw(t, "act")](t)

@@ -1,6 +1,10 @@
 package database
 
-import "github.com/sluice-api/sluice"
+import (
+	"fmt"
+
+	"github.com/sluice-api/sluice"
+)
 
 const deploymentColumns = `api_id, environment_id, revision_id, revision_number, vhost, store, digest, skipped, deployed_at, live_at`
 
@@ -36,15 +40,23 @@ func (tx *Tx) EnvironmentDeployments(environmentID string) ([]sluice.Deployment,
 	return query(tx, deploymentFields, `select `+deploymentColumns+` from deployments where environment_id = $1 order by api_id`, environmentID)
 }
 
-// PutArtifact stores an artifact under its digest. One that is there is left
-// alone: the digest says that it is the same.
+// PutArtifact stores an artifact under its digest, sealed, since it may hold
+// the passwords of backends. One that is there is left alone: the digest says
+// that it is the same.
 func (tx *Tx) PutArtifact(digest string, body []byte) error {
-	return tx.add(`insert into artifacts (digest, body) values ($1, $2) on conflict (digest) do nothing`, digest, body)
+	return tx.add(`insert into artifacts (digest, body) values ($1, $2) on conflict (digest) do nothing`, digest, tx.db.Seal("artifact/"+digest, body))
 }
 
 // Artifact returns the artifact with the digest.
 func (tx *Tx) Artifact(digest string) ([]byte, error) {
-	return one(tx, "artifact", func(b *[]byte) []any { return []any{b} }, `select body from artifacts where digest = $1`, digest)
+	body, err := one(tx, "artifact", func(b *[]byte) []any { return []any{b} }, `select body from artifacts where digest = $1`, digest)
+	if err != nil || len(body) > 0 && body[0] == '{' { // of a version that did not seal artifacts
+		return body, err
+	}
+	if body, err = tx.db.Unseal("artifact/"+digest, body); err != nil {
+		return nil, fmt.Errorf("artifact %s: %w", digest, err)
+	}
+	return body, nil
 }
 
 // DeleteUnusedArtifacts deletes the artifacts that no deployment names. Who

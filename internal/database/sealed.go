@@ -56,6 +56,11 @@ func (db *DB) Unseal(context string, sealed []byte) ([]byte, error) {
 	return plain, nil
 }
 
+// Unseal is DB.Unseal, for who has the transaction alone.
+func (tx *Tx) Unseal(context string, sealed []byte) ([]byte, error) {
+	return tx.db.Unseal(context, sealed)
+}
+
 type sealedRow struct {
 	name string
 	body []byte

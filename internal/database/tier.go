@@ -2,24 +2,24 @@ package database
 
 import "github.com/sluice-api/sluice"
 
-const tierColumns = `id, organization, level, name, display_name, description, requests, time_window, billing_plan, stop_on_quota`
+const tierColumns = `id, organization, level, name, display_name, description, requests, time_window, billing_plan, stop_on_quota, burst, burst_window`
 
 func tierFields(t *sluice.Tier) []any {
 	return []any{
 		&t.ID, &t.Organization, &t.Level, &t.Name, &t.DisplayName, &t.Description, &t.Limit.Requests, (*int64)(&t.Limit.Window),
-		&t.BillingPlan, &t.StopOnQuota,
+		&t.BillingPlan, &t.StopOnQuota, &t.Limit.Burst, (*int64)(&t.Limit.BurstWindow),
 	}
 }
 
 // AddTier stores a new tier; Conflict "tier.exists" where the organization has
 // one of that level and name.
 func (tx *Tx) AddTier(t *sluice.Tier) error {
-	return tx.add(`insert into tiers (`+tierColumns+`) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, tierFields(t)...)
+	return tx.add(`insert into tiers (`+tierColumns+`) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`, tierFields(t)...)
 }
 
 // PutTier stores all of a tier that exists.
 func (tx *Tx) PutTier(t *sluice.Tier) error {
-	return tx.change("tier", `update tiers set (`+tierColumns+`) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+	return tx.change("tier", `update tiers set (`+tierColumns+`) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 		where id = $1 and organization = $2`, tierFields(t)...)
 }
 

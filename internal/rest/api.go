@@ -48,7 +48,7 @@ func (s *Server) listAPIs(w http.ResponseWriter, r *http.Request) error {
 
 			ID: a.ID, Name: a.Name, Description: a.Description, Context: contextOf(&a), Version: a.Version,
 			Provider: a.Owner, Type: "HTTP", State: string(a.State), WorkflowStatus: "APPROVED",
-			SecurityScheme: []string{"oauth2"}, CreatedTime: stamp(a.CreatedAt), UpdatedTime: stamp(a.UpdatedAt),
+			SecurityScheme: schemesOf(&a), CreatedTime: stamp(a.CreatedAt), UpdatedTime: stamp(a.UpdatedAt),
 			GatewayVendor: "wso2",
 		}
 	})

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -128,7 +129,7 @@ func storeDocumentOf(found *control.StoreAPI, tiers []sluice.Tier) storeDocument
 		ID: a.ID, Name: a.Name, Description: a.Description, Context: storeContext(a), Version: a.Version, Provider: a.Owner,
 		State: string(a.State), Definition: string(a.Definition), IsDefault: a.Default, Type: "HTTP", Transport: some(a.Transports),
 		Operations: mapped(a.Operations, func(o sluice.Operation) storeOperation { return storeOperation{o.Target, o.Verb} }),
-		Scopes:     mapped(a.Scopes, scopeInfoOf), AuthorizationHeader: "Authorization", SecurityScheme: []string{"oauth2"},
+		Scopes:     mapped(a.Scopes, scopeInfoOf), AuthorizationHeader: cmp.Or(a.TokenHeader, "Authorization"), SecurityScheme: schemesOf(a),
 		Tags: some(a.Tags), Tiers: []storeTier{}, Properties: []property{}, Endpoints: []storeEndpoint{}, KeyTypes: []string{},
 		Business: business(a.Business), Rating: "0.0", Subscribe: a.State == sluice.Published, Categories: some(a.Categories),
 		KeyManagers: []string{"all"}, CreatedTime: stamp(a.CreatedAt), UpdatedTime: stamp(a.UpdatedAt), GatewayVendor: "wso2",

@@ -1,9 +1,11 @@
 package rest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,7 +28,26 @@ type apiMembers struct {
 	CORS        *cors       `json:"corsConfiguration"`
 	audience
 	details
+
+	Schemes      []string    `json:"securityScheme"`
+	TokenHeader  string      `json:"authorizationHeader"`
+	APIKeyHeader string      `json:"apiKeyHeader"`
+	Tier         string      `json:"apiThrottlingPolicy"`
+	Throughput   *throughput `json:"maxTps"`
 }
+
+// throughput is what backends take at most; a side that is left out takes
+// anything.
+type throughput struct {
+	Production     int    `json:"production,omitempty"`
+	ProductionUnit string `json:"productionTimeUnit,omitempty"`
+	Sandbox        int    `json:"sandbox,omitempty"`
+	SandboxUnit    string `json:"sandboxTimeUnit,omitempty"`
+}
+
+// mandatory is the security scheme by which WSO2's clients say that one of
+// oauth2, basic_auth and api_key is needed, as it always is.
+const mandatory = "oauth_basic_auth_api_key_mandatory"
 
 type operation struct {
 	ID       string          `json:"id,omitempty"`
@@ -62,8 +83,7 @@ type cors struct {
 // neither the API nor what is kept for clients says anything.
 const apiDefaults = `{
 	"displayName": "", "type": "HTTP", "hasThumbnail": false, "isRevision": false, "workflowStatus": "APPROVED",
-	"apiThrottlingPolicy": "Unlimited", "authorizationHeader": "Authorization", "apiKeyHeader": "ApiKey",
-	"securityScheme": ["oauth2","oauth_basic_auth_api_key_mandatory"], "audiences": [], "maxTps": null,
+	"audiences": [],
 	"subscriptionAvailability": "CURRENT_TENANT",
 	"responseCachingEnabled": false, "cacheTimeout": 300, "enableSchemaValidation": false,
 	"endpointConfig": null, "endpointImplementationType": "ENDPOINT", "keyManagers": ["all"],
@@ -105,9 +125,12 @@ func readAPI(document []byte) (sluice.API, error) {
 	}
 	a := typed.api(&problems)
 	if raw, ok := members["endpointConfig"]; ok {
-		if a.Production, a.Sandbox, members["endpointConfig"], err = readEndpoints(&problems, raw); err != nil {
+		e, err := readEndpoints(&problems, raw)
+		if err != nil {
 			return sluice.API{}, err
 		}
+		a.Production, a.Sandbox, members["endpointConfig"] = e.production, e.sandbox, e.kept
+		a.ProductionSecurity, a.SandboxSecurity = e.productionSecurity, e.sandboxSecurity
 	}
 	if len(members) > 0 {
 		if a.Opaque, err = json.Marshal(members); err != nil {
@@ -135,7 +158,10 @@ func writeAPI(a *sluice.API, revision *sluice.Revision) (map[string]json.RawMess
 			return nil, fmt.Errorf("members kept for clients of API %s: %w", a.ID, err)
 		}
 	}
-	d.EndpointConfig = endpointsOf(a, kept["endpointConfig"])
+	var err error
+	if d.EndpointConfig, err = endpointsOf(a, kept["endpointConfig"]); err != nil {
+		return nil, fmt.Errorf("endpoints of API %s: %w", a.ID, err)
+	}
 	all := map[string]json.RawMessage{}
 	if err := json.Unmarshal([]byte(apiDefaults), &all); err != nil {
 		return nil, fmt.Errorf("defaults of an API document: %w", err)
@@ -161,7 +187,60 @@ func membersOf(a *sluice.API) apiMembers {
 	if c := a.CORS; c != nil {
 		m.CORS = &cors{c.Enabled, some(c.Origins), c.Credentials, some(c.Headers), some(c.Methods)}
 	}
+	m.Schemes = append(schemesOf(a), mandatory)
+	m.TokenHeader, m.APIKeyHeader = cmp.Or(a.TokenHeader, "Authorization"), cmp.Or(a.APIKeyHeader, sluice.DefaultAPIKeyHeader)
+	m.Tier = cmp.Or(a.Tier, sluice.Unlimited)
+	if t := a.Throughput; t != nil {
+		m.Throughput = &throughput{Production: t.Production, Sandbox: t.Sandbox}
+	}
 	return m
+}
+
+// schemesOf returns how callers of an API authenticate, in WSO2's words.
+func schemesOf(a *sluice.API) []string {
+	if len(a.Schemes) == 0 {
+		return []string{string(sluice.OAuth2)}
+	}
+	return mapped(a.Schemes, func(s sluice.Scheme) string { return string(s) })
+}
+
+// readSecurity reads who may call an API, and how much.
+func (m *apiMembers) readSecurity(a *sluice.API, problems *sluice.Problems) {
+	for _, s := range m.Schemes {
+		switch s {
+		case mandatory:
+		case string(sluice.OAuth2), string(sluice.APIKeys):
+			if !slices.Contains(a.Schemes, sluice.Scheme(s)) {
+				a.Schemes = append(a.Schemes, sluice.Scheme(s))
+			}
+		default:
+			problems.Add("securityScheme", "api.unsupported", "Only the security schemes oauth2 and api_key are offered.")
+		}
+	}
+	if slices.Equal(a.Schemes, []sluice.Scheme{sluice.OAuth2}) {
+		a.Schemes = nil
+	}
+	if !strings.EqualFold(m.TokenHeader, "Authorization") {
+		a.TokenHeader = m.TokenHeader
+	}
+	if !strings.EqualFold(m.APIKeyHeader, sluice.DefaultAPIKeyHeader) {
+		a.APIKeyHeader = m.APIKeyHeader
+	}
+	if m.Tier != sluice.Unlimited {
+		a.Tier = m.Tier
+	}
+	t := m.Throughput
+	if t == nil {
+		return
+	}
+	for _, unit := range []string{t.ProductionUnit, t.SandboxUnit} {
+		if unit != "" && !strings.EqualFold(unit, "SECOND") {
+			problems.Add("maxTps", "api.unsupported", "A maximum backend throughput is in calls a second.")
+		}
+	}
+	if t.Production != 0 || t.Sandbox != 0 {
+		a.Throughput = &sluice.Throughput{Production: t.Production, Sandbox: t.Sandbox}
+	}
 }
 
 func operationsOf(a *sluice.API) []operation {
@@ -202,6 +281,7 @@ func (m *apiMembers) api(problems *sluice.Problems) sluice.API {
 		}
 		a.Scopes = append(a.Scopes, sluice.Scope{Name: s.Scope.Name, DisplayName: s.Scope.DisplayName, Description: s.Scope.Description, Roles: s.Scope.Bindings})
 	}
+	m.readSecurity(&a, problems)
 	if c := m.CORS; c != nil {
 		a.CORS = &sluice.CORS{Enabled: c.Enabled, Origins: c.Origins, Methods: c.Methods, Headers: c.Headers, Credentials: c.Credentials}
 	}

@@ -344,7 +344,7 @@ func TestAccessTokens(t *testing.T) {
 func TestErrorBodies(t *testing.T) {
 	p := start(t)
 	token := p.administrator(t)
-	a := p.importAPI(t, token, "file", weather, "additionalProperties", `{"type":"SOAP","maxTps":{"production":1}}`)
+	a := p.importAPI(t, token, "file", weather, "additionalProperties", `{"type":"SOAP","audiences":["x"]}`)
 	var wso2 errorBody
 	if err := json.Unmarshal(a.body, &wso2); err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ var typedMembers = []string{
 	"name", "version", "context", "description", "policies", "transport", "visibility", "isDefaultVersion", "tags",
 	"operations", "scopes", "corsConfiguration", "visibleRoles", "accessControl", "accessControlRoles",
 	"categories", "additionalProperties", "additionalPropertiesMap", "businessInformation",
+	"securityScheme", "authorizationHeader", "apiKeyHeader", "apiThrottlingPolicy", "maxTps",
 }
 
 // readOnlyMembers are those that only Sluice sets. Clients send them back as
@@ -76,12 +77,8 @@ func refuseUnsupported(problems *sluice.Problems, members map[string]json.RawMes
 		{"mediationPolicies", empty, "api.unsupported", "Mediation policies are not offered."},
 		{"apiPolicies", empty, "api.unsupported", "Policies of an API are not offered."},
 		{"threatProtectionPolicies", empty, "api.unsupported", "Threat protection policies are not offered."},
-		{"securityScheme", allOf("oauth2", "oauth_basic_auth_api_key_mandatory"), "api.unsupported", "Only the security scheme oauth2 is offered."},
-		{"authorizationHeader", oneOf("", "Authorization"), "api.unsupported", "Tokens are taken from the header Authorization alone."},
 		{"audiences", allOf("all"), "api.unsupported", "Audiences of an API are not offered."},
 		{"keyManagers", allOf("all", residentKeyManager), "api.unsupported", "There is one Key Manager, the Resident Key Manager."},
-		{"maxTps", empty, "api.unsupported", "A maximum backend throughput is not offered."},
-		{"apiThrottlingPolicy", oneOf("", sluice.Unlimited), "api.unsupported", "A limit for the whole API is not offered; give operations their own."},
 		{"responseCachingEnabled", off, "api.unsupported", "Response caching is not offered."},
 		{"enableSchemaValidation", off, "api.unsupported", "Schema validation is not offered."},
 	} {

@@ -72,9 +72,7 @@ func TestReadAPIRefuses(t *testing.T) {
 		"threat protection":          {`{"threatProtectionPolicies":{"list":[{"policyId":"x"}]}}`, "threatProtectionPolicies"},
 		"mutual TLS":                 {`{"securityScheme":["oauth2","mutualssl","mutualssl_mandatory"]}`, "securityScheme"},
 		"a scheme that is no list":   {`{"securityScheme":"oauth2"}`, "securityScheme"},
-		"another header":             {`{"authorizationHeader":"X-Token"}`, "authorizationHeader"},
-		"a throughput":               {`{"maxTps":{"production":100}}`, "maxTps"},
-		"a limit of the API":         {`{"apiThrottlingPolicy":"10KPerMin"}`, "apiThrottlingPolicy"},
+		"a throughput a minute":      {`{"maxTps":{"production":100,"productionTimeUnit":"MINUTE"}}`, "maxTps"},
 		"caching":                    {`{"responseCachingEnabled":true}`, "responseCachingEnabled"},
 		"schema validation":          {`{"enableSchemaValidation":true}`, "enableSchemaValidation"},
 		"access control for nobody":  {`{"accessControl":"RESTRICTED"}`, "accessControlRoles"},
@@ -84,15 +82,17 @@ func TestReadAPIRefuses(t *testing.T) {
 		"audiences":                  {`{"audiences":["x"]}`, "audiences"},
 		"another endpoint type":      {`{"endpointConfig":{"endpoint_type":"awslambda"}}`, "endpointConfig"},
 		"failover":                   {`{"endpointConfig":{"production_failovers":[{"url":"http://x"}]}}`, "endpointConfig"},
-		"endpoint security":          {`{"endpointConfig":{"endpoint_security":{"production":{"enabled":true,"type":"BASIC"}}}}`, "endpointConfig"},
+		"failover as a type":         {`{"endpointConfig":{"endpoint_type":"failover"}}`, "endpointConfig"},
+		"Digest":                     {`{"endpointConfig":{"endpoint_security":{"production":{"enabled":true,"type":"DIGEST"}}}}`, "endpointConfig"},
+		"security of neither side":   {`{"endpointConfig":{"endpoint_security":{"other":{"enabled":true,"type":"BASIC"}}}}`, "endpointConfig"},
 		"an unknown auth type":       {`{"operations":[{"target":"/","verb":"GET","authType":"Magic"}]}`, "operations"},
 		"a shared scope":             {`{"scopes":[{"scope":{"name":"s"},"shared":true}]}`, "scopes"},
-		"everything at once":         {`{"type":"SOAP","maxTps":{"sandbox":1},"visibility":"SECRET"}`, "maxTps type visibility"},
+		"everything at once":         {`{"type":"SOAP","maxTps":{"sandboxTimeUnit":"DAY"},"visibility":"SECRET"}`, "maxTps type visibility"},
 		"a wrong type":               {`{"name":7}`, "name"},
 		"a member twice":             {`{"name":"a","name":"b"}`, ""},
 		"no object":                  {`[]`, ""},
 		"too much to keep":           {`{"x":"` + strings.Repeat("a", maxOpaque) + `"}`, "additionalProperties"},
-		"an endpoint that is a list": {`{"endpointConfig":{"production_endpoints":[{"url":"http://x"}]}}`, ""},
+		"an endpoint that is a text": {`{"endpointConfig":{"production_endpoints":["http://x"]}}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := readAPI([]byte(c.document))
@@ -151,6 +151,82 @@ func TestReadAPITakesWhatWriteAPIGives(t *testing.T) {
 	}
 }
 
+// TestReadSecurity holds how documents say who may call, and how much, and that
+// they are given back so.
+func TestReadSecurity(t *testing.T) {
+	for name, c := range map[string]struct {
+		document string
+		want     sluice.API
+		gives    string // members of what is given back
+	}{
+		"nothing": {
+			`{}`,
+			sluice.API{},
+			`{"securityScheme":["oauth2","oauth_basic_auth_api_key_mandatory"],"authorizationHeader":"Authorization","apiKeyHeader":"ApiKey","apiThrottlingPolicy":"Unlimited","maxTps":null}`,
+		},
+		"what is given for nothing": {
+			`{"securityScheme":["oauth2","oauth_basic_auth_api_key_mandatory"],"authorizationHeader":"Authorization","apiKeyHeader":"ApiKey","apiThrottlingPolicy":"Unlimited","maxTps":null}`,
+			sluice.API{},
+			`{}`,
+		},
+		"all": {
+			`{"securityScheme":["api_key","oauth2"],"authorizationHeader":"X-Token","apiKeyHeader":"X-Key","apiThrottlingPolicy":"10KPerMin","maxTps":{"production":7,"sandbox":3,"productionTimeUnit":"SECOND"}}`,
+			sluice.API{
+				Schemes: []sluice.Scheme{sluice.APIKeys, sluice.OAuth2}, TokenHeader: "X-Token", APIKeyHeader: "X-Key", Tier: "10KPerMin",
+				Throughput: &sluice.Throughput{Production: 7, Sandbox: 3},
+			},
+			`{"securityScheme":["api_key","oauth2","oauth_basic_auth_api_key_mandatory"],"authorizationHeader":"X-Token","apiKeyHeader":"X-Key","apiThrottlingPolicy":"10KPerMin","maxTps":{"production":7,"sandbox":3}}`,
+		},
+		"endpoints": {
+			`{"endpointConfig":{"endpoint_type":"load_balance","production_endpoints":[{"url":"http://a"},{"url":""},{"url":"http://b"}],
+				"endpoint_security":{"production":{"enabled":true,"type":"BASIC","username":"u","password":"hidden"},"sandbox":{"enabled":false,"type":"DIGEST"}}}}`,
+			sluice.API{
+				Production:         []sluice.Endpoint{{URL: "http://a"}, {URL: "http://b"}},
+				ProductionSecurity: &sluice.EndpointSecurity{Username: "u", Password: []byte("hidden")},
+			},
+			`{}`,
+		},
+	} {
+		got, err := readAPI([]byte(c.document))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if strings.Contains(string(got.Opaque), "hidden") {
+			t.Errorf("%s: the password is kept for clients: %s", name, got.Opaque)
+		}
+		written, err := writeAPI(&got, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Opaque = nil
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		var gives map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(c.gives), &gives); err != nil {
+			t.Fatal(err)
+		}
+		for member, want := range gives {
+			if !sameJSON(t, string(written[member]), string(want)) {
+				t.Errorf("%s: %s is %s, want %s", name, member, written[member], want)
+			}
+		}
+		if strings.Contains(string(written["endpointConfig"]), "hidden") {
+			t.Errorf("%s: the password is given back: %s", name, written["endpointConfig"])
+		}
+	}
+}
+
+func sameJSON(t *testing.T, a, b string) bool {
+	t.Helper()
+	var va, vb any
+	if err := errors.Join(json.Unmarshal([]byte(a), &va), json.Unmarshal([]byte(b), &vb)); err != nil {
+		t.Fatalf("%s or %s: %v", a, b, err)
+	}
+	return cmp.Equal(va, vb)
+}
+
 // Endpoints that changed since are not hidden by what was kept of the first.
 func TestEndpointsOf(t *testing.T) {
 	kept := json.RawMessage(`{"endpoint_type":"http","production_endpoints":{"url":"http://old","config":{}}}`)
@@ -163,9 +239,19 @@ func TestEndpointsOf(t *testing.T) {
 		"another":     {sluice.API{Production: []sluice.Endpoint{{URL: "http://new"}}}, `{"endpoint_type":"http","production_endpoints":{"url":"http://new"}}`},
 		"one more":    {sluice.API{Production: old, Sandbox: old}, `{"endpoint_type":"http","production_endpoints":{"url":"http://old"},"sandbox_endpoints":{"url":"http://old"}}`},
 		"none at all": {sluice.API{}, "null"},
+		"several": {
+			sluice.API{Production: []sluice.Endpoint{{URL: "http://a"}, {URL: "http://b"}}, Sandbox: old},
+			`{"endpoint_type":"load_balance","production_endpoints":[{"url":"http://a"},{"url":"http://b"}],"sandbox_endpoints":[{"url":"http://old"}]}`,
+		},
+		"with a password": {
+			sluice.API{Production: old, ProductionSecurity: &sluice.EndpointSecurity{Username: "u", Password: []byte("sealed")}},
+			`{"endpoint_type":"http","production_endpoints":{"url":"http://old","config":{}},
+				"endpoint_security":{"production":{"enabled":true,"type":"BASIC","username":"u","password":""}}}`,
+		},
 	} {
-		if got := string(endpointsOf(&c.api, kept)); got != c.want {
-			t.Errorf("%s: %s, want %s", name, got, c.want)
+		got, err := endpointsOf(&c.api, kept)
+		if err != nil || !sameJSON(t, string(got), c.want) {
+			t.Errorf("%s: %s (%v), want %s", name, got, err, c.want)
 		}
 	}
 }

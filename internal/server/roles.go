@@ -114,6 +114,7 @@ func (s *Server) openPlane(ctx context.Context, c *controlRole) error {
 		RevealSecrets: s.cfg.KeyManager.RevealSecrets, PasswordGrant: s.cfg.KeyManager.PasswordGrant, LegacyLogin: s.cfg.Management.LegacyLogin,
 		AccessTokenTTL: s.cfg.KeyManager.AccessTokenTTL, MaxAccessTokenTTL: s.cfg.KeyManager.MaxAccessTokenTTL,
 		CORS: s.cors(), NoUnlimited: !s.cfg.Tiers.Unlimited, Display: s.display(),
+		OwnAddresses: []string{s.cfg.Listen.Management, s.cfg.Listen.Operations, s.cfg.Listen.HTTP, s.cfg.Listen.HTTPS},
 		BackendJWT: control.BackendJWT{
 			Enabled: s.cfg.BackendJWT.Enabled, Header: s.cfg.BackendJWT.Header, Dialect: s.cfg.BackendJWT.Dialect, OmitUser: s.cfg.BackendJWT.OmitUser,
 		},

@@ -66,6 +66,7 @@ func Run(t *testing.T, open func(t testing.TB) *database.DB) {
 		"publications":                                  testPublications,
 		"applications":                                  testApplications,
 		"consumer keys":                                 testConsumerKeys,
+		"API keys":                                      testAPIKeys,
 		"subscriptions":                                 testSubscriptions,
 		"tiers":                                         testTiers,
 		"rows are guarded by their version":             testRowVersions,

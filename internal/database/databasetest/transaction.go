@@ -430,6 +430,7 @@ func testUnknown(t *testing.T, db *database.DB) {
 			"ConsumerKey":       func(tx *database.Tx) error { _, err := tx.ConsumerKey("x"); return err },
 			"DeleteConsumerKey": func(tx *database.Tx) error { return tx.DeleteConsumerKey("x") },
 		},
+		"api_key.unknown": {"DeleteAPIKey": func(tx *database.Tx) error { return tx.DeleteAPIKey("x") }},
 		"subscription.unknown": {
 			"Subscription":       func(tx *database.Tx) error { _, err := tx.Subscription(org, "x"); return err },
 			"DeleteSubscription": func(tx *database.Tx) error { return tx.DeleteSubscription(org, "x") },
