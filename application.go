@@ -31,5 +31,23 @@ func (a *Application) Validate() error {
 	if a.TokenType != "JWT" {
 		p.Add("tokenType", "application.token_type", "The token type is JWT.")
 	}
+	validateAttributes(&p, "attributes", "application.attributes", a.Attributes)
 	return p.Err()
+}
+
+// validateAttributes applies the rules that attributes of applications and tiers
+// share.
+func validateAttributes(p *Problems, field, code string, attributes map[string]string) {
+	if len(attributes) > 50 {
+		p.Add(field, code, "There are at most 50 attributes.")
+		return
+	}
+	for name, value := range attributes {
+		if n := utf8.RuneCountInString(name); n == 0 || n > 100 || !printable(name) {
+			p.Add(field, code, "An attribute's name has 1 to 100 printable characters.")
+		}
+		if utf8.RuneCountInString(value) > 1000 {
+			p.Add(field, code, "An attribute's value has at most 1000 characters.")
+		}
+	}
 }

@@ -24,7 +24,7 @@ const (
 	SubscriptionChanged EventKind = "subscription" // Subscription
 	KeyChanged          EventKind = "key"          // ConsumerKey without its secrets; Subject is the consumer key
 	ApplicationChanged  EventKind = "application"  // Application
-	TierChanged         EventKind = "tier"         // Tier; never gone
+	TierChanged         EventKind = "tier"         // Tier; Subject is organization, level and name: "default/api/10KPerMin"
 	EnvironmentChanged  EventKind = "environment"  // Environment; never gone
 	RevocationAdded     EventKind = "revocation"   // Revocation; gone when expired
 	APIKeyChanged       EventKind = "api_key"      // APIKey; Subject is its id

@@ -265,7 +265,7 @@ var methods = map[string]method{
 		return err
 	}},
 	"Applications": {subscribers, func(w *world, ctx context.Context, _ string) error {
-		_, _, err := w.plane.Applications(ctx, "", Page{})
+		_, _, err := w.plane.Applications(ctx, ApplicationFilter{})
 		return err
 	}},
 	"Subscribe": {subscribers, func(w *world, ctx context.Context, id string) error {
@@ -468,7 +468,7 @@ func TestOtherUsersApplicationsAreNotThere(t *testing.T) {
 	if list, total, err := w.plane.Subscriptions(other, "", a.ID, Page{}); len(list) != 0 || total != 0 || err != nil {
 		t.Errorf("subscriptions to the API for another user: %v, %d, %v", list, total, err)
 	}
-	if list, total, err := w.plane.Applications(other, "", Page{}); len(list) != 0 || total != 0 || err != nil {
+	if list, total, err := w.plane.Applications(other, ApplicationFilter{}); len(list) != 0 || total != 0 || err != nil {
 		t.Errorf("applications of another user: %v, %d, %v", list, total, err)
 	}
 	if _, err := w.plane.Application(w.admin(), app.ID); err != nil {

@@ -49,17 +49,23 @@ func visible(a *sluice.API, actor sluice.Actor) bool {
 	return listed && actor.Known()
 }
 
+// seen returns an API that the actor can see in the Store.
+func seen(tx *database.Tx, actor sluice.Actor, id string) (sluice.API, error) {
+	a, err := tx.API(actor.Organization, id)
+	if err == nil && !visible(&a, actor) {
+		return sluice.API{}, sluice.Errorf(sluice.NotFound, "api.unknown", "There is no such API.")
+	}
+	return a, err
+}
+
 // StoreAPI returns an API that the actor, who may be anonymous, can see in the
 // Store, with the environments where it is live.
 func (p *Plane) StoreAPI(ctx context.Context, id string) (s StoreAPI, err error) {
 	actor := reader(ctx)
 	err = p.db.View(ctx, func(tx *database.Tx) error {
-		a, err := tx.API(actor.Organization, id)
+		a, err := seen(tx, actor, id)
 		if err != nil {
 			return err
-		}
-		if !visible(&a, actor) {
-			return sluice.Errorf(sluice.NotFound, "api.unknown", "There is no such API.")
 		}
 		all, err := p.environmentStatus(tx, &a)
 		if err != nil {

@@ -165,3 +165,13 @@ func sameVersion(known, stored int64) error {
 	}
 	return nil
 }
+
+// StoreOrganization returns the organization with exactly this name, for readers
+// of its Store, who may be anonymous.
+func (p *Plane) StoreOrganization(ctx context.Context, name string) (o sluice.Organization, err error) {
+	err = p.db.View(ctx, func(tx *database.Tx) error {
+		o, err = tx.Organization(name) // its id
+		return err
+	})
+	return o, err
+}

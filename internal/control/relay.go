@@ -182,8 +182,7 @@ func itemOf(tx *database.Tx, e sluice.Event) (item artifact.Item, id string, bod
 		return item, item.ItemID(), nil, err
 	case sluice.TierChanged:
 		t, err := decode[sluice.Tier](e.Body)
-		item := tierItem(t)
-		return item, item.ItemID(), nil, err
+		return keep[artifact.Item](tierItem(t), gone), goneTier(e.Subject).ItemID(), nil, err
 	}
 	return nil, "", nil, fmt.Errorf("event is of the unknown kind %q", e.Kind)
 }

@@ -143,10 +143,6 @@ func subscriptionItem(s sluice.Subscription) *artifact.Subscription {
 	return &artifact.Subscription{ID: s.ID, ApplicationID: s.ApplicationID, APIID: s.APIID, Tier: s.Tier, State: s.State}
 }
 
-func tierItem(t sluice.Tier) *artifact.Tier {
-	return &artifact.Tier{Organization: t.Organization, Level: t.Level, Name: t.Name, Limit: t.Limit}
-}
-
 // revocationItem cuts times to what the database keeps of them, so that the item
 // of an event is that of the snapshot.
 func revocationItem(r sluice.Revocation) *artifact.Revocation {

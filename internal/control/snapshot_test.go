@@ -118,7 +118,7 @@ func (a *acts) anyAPI(t *rapid.T) (sluice.API, bool) {
 }
 
 func (a *acts) anyApplication(t *rapid.T) (sluice.Application, bool) {
-	list, _, err := a.w.plane.Applications(a.w.as("sam", sluice.Subscriber), "", Page{Limit: 100})
+	list, _, err := a.w.plane.Applications(a.w.as("sam", sluice.Subscriber), ApplicationFilter{Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,18 +20,15 @@ func (p *Plane) Subscribe(ctx context.Context, applicationID, apiID, tier string
 		if err != nil {
 			return err
 		}
-		a, err := tx.API(actor.Organization, apiID)
+		a, err := seen(tx, actor, apiID)
 		if err != nil {
 			return err
-		}
-		if !visible(&a, actor) {
-			return sluice.Errorf(sluice.NotFound, "api.unknown", "There is no such API.")
 		}
 		if a.State != sluice.Published {
 			return sluice.Errorf(sluice.Forbidden, "subscription.state", "The API is %s; only a published one can be subscribed to.", a.State)
 		}
-		if !slices.Contains(a.Tiers, tier) {
-			return sluice.Errorf(sluice.Forbidden, "subscription.tier", "The API does not offer the tier %q.", tier).At("throttlingPolicy")
+		if err := offers(tx, &a, actor, tier); err != nil {
+			return err
 		}
 		s = sluice.Subscription{
 			ID: sluice.NewID(p.now()), Organization: actor.Organization, ApplicationID: app.ID, APIID: a.ID,
@@ -44,6 +41,57 @@ func (p *Plane) Subscribe(ctx context.Context, applicationID, apiID, tier string
 			return err
 		}
 		return audit(ctx, tx, "subscription.create", "subscription", s.ID, app.Name+" to "+a.Name+" "+a.Version, nil, s)
+	})
+	return s, err
+}
+
+// offers returns Forbidden where the actor cannot subscribe to an API with a tier.
+func offers(tx *database.Tx, a *sluice.API, actor sluice.Actor, tier string) error {
+	if slices.Contains(a.Tiers, tier) {
+		t, err := tx.Tier(a.Organization, sluice.SubscriptionTier, tier)
+		if err != nil && !sluice.IsNotFound(err) {
+			return err
+		}
+		if err == nil && t.OpenTo(actor.Roles) {
+			return nil
+		}
+	}
+	return sluice.Errorf(sluice.Forbidden, "subscription.tier", "The API does not offer you the tier %q.", tier).At("throttlingPolicy")
+}
+
+// ChangeTier gives a subscription of an application of the actor another tier that
+// the API offers. ifMatch is the row version the caller saw; 0: whatever it is.
+func (p *Plane) ChangeTier(ctx context.Context, id, tier string, ifMatch int64) (s sluice.Subscription, err error) {
+	actor, err := allow(ctx, subscribers...)
+	if err != nil {
+		return s, err
+	}
+	err = p.db.Update(ctx, func(tx *database.Tx) error {
+		if s, err = ownSubscription(tx, actor, id); err != nil {
+			return err
+		}
+		if ifMatch != 0 && ifMatch != s.RowVersion {
+			return sluice.Errorf(sluice.Changed, "changed", "Somebody else changed the subscription in the meantime; read it again.")
+		}
+		if s.State == sluice.OnHold || s.State == sluice.Rejected {
+			return sluice.Errorf(sluice.Forbidden, "subscription.state", "A subscription that is %s cannot change its tier.", s.State)
+		}
+		a, err := tx.API(actor.Organization, s.APIID)
+		if err != nil {
+			return err
+		}
+		if err := offers(tx, &a, actor, tier); err != nil {
+			return err
+		}
+		before := s
+		s.Tier = tier
+		if err := tx.PutSubscription(&s); err != nil {
+			return err
+		}
+		if err := emit(tx, "", sluice.SubscriptionChanged, s.ID, s); err != nil {
+			return err
+		}
+		return audit(ctx, tx, "subscription.tier", "subscription", s.ID, a.Name+" "+a.Version, before, s)
 	})
 	return s, err
 }

@@ -127,7 +127,7 @@ func TestApplications(t *testing.T) {
 	if err := w.plane.CreateApplication(w.as("tess", sluice.Subscriber), &sluice.Application{Name: "App", Tier: sluice.Unlimited}); err != nil {
 		t.Errorf("the same name of another owner: %v", err)
 	}
-	list, total, err := w.plane.Applications(sam, "", Page{})
+	list, total, err := w.plane.Applications(sam, ApplicationFilter{})
 	if err != nil || total != 1 || len(list) != 1 || list[0].ID != a.ID {
 		t.Errorf("applications = %v, %d, %v", list, total, err)
 	}

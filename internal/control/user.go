@@ -148,6 +148,9 @@ func (p *Plane) Login(ctx context.Context, name string, password sluice.Secret) 
 		return sluice.User{}, sluice.Errorf(sluice.Unauthenticated, "login", "The user name or the password is wrong.")
 	}
 	p.logins.succeeded(who)
+	if err := p.welcome(ctx, &u); err != nil { // the login counts; the next one tries again
+		p.log.Warn("a subscriber got no first application", "user_id", u.ID, "err", err)
+	}
 	return u, nil
 }
 

@@ -1,18 +1,22 @@
 package database
 
-import "github.com/sluice-api/sluice"
+import (
+	"fmt"
 
-const applicationColumns = `id, organization, owner, name, description, tier, token_type, created_at, row_version`
+	"github.com/sluice-api/sluice"
+)
+
+const applicationColumns = `id, organization, owner, name, description, tier, token_type, attributes, created_at, row_version`
 
 func applicationFields(a *sluice.Application) []any {
-	return []any{&a.ID, &a.Organization, &a.Owner, &a.Name, &a.Description, &a.Tier, &a.TokenType, (*instant)(&a.CreatedAt), &a.RowVersion}
+	return []any{&a.ID, &a.Organization, &a.Owner, &a.Name, &a.Description, &a.Tier, &a.TokenType, asJSON(&a.Attributes), (*instant)(&a.CreatedAt), &a.RowVersion}
 }
 
 // AddApplication stores a new application and sets its row version; Conflict
 // "application.exists" where its owner has one of that name.
 func (tx *Tx) AddApplication(a *sluice.Application) error {
 	a.RowVersion = 1
-	return tx.add(`insert into applications (`+applicationColumns+`, search_name) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+	return tx.add(`insert into applications (`+applicationColumns+`, search_name) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 		append(applicationFields(a), fold(a.Name))...)
 }
 
@@ -21,8 +25,8 @@ func (tx *Tx) AddApplication(a *sluice.Application) error {
 // are those of AddApplication.
 func (tx *Tx) PutApplication(a *sluice.Application) error {
 	err := tx.put(func() error { _, err := tx.Application(a.Organization, a.ID); return err },
-		`update applications set owner = $3, name = $4, description = $5, tier = $6, token_type = $7, created_at = $8, search_name = $10, row_version = row_version + 1
-		where id = $1 and organization = $2 and row_version = $9`, append(applicationFields(a), fold(a.Name))...)
+		`update applications set owner = $3, name = $4, description = $5, tier = $6, token_type = $7, attributes = $8, created_at = $9, search_name = $11, row_version = row_version + 1
+		where id = $1 and organization = $2 and row_version = $10`, append(applicationFields(a), fold(a.Name))...)
 	if err == nil {
 		a.RowVersion++
 	}
@@ -44,21 +48,34 @@ type ApplicationFilter struct {
 	Organization string
 	Owner        string // empty: anybody
 	Name         string // part of the name, without regard to case; empty: any
+	Exact        bool   // Name is all of the name, with regard to case
+	Tier         string // empty: any
+	Sort         string // name (default) or tier
+	Order        string // asc (default) or desc
 	Offset       int
 	Limit        int // zero: all
 }
 
-// FindApplications returns a page of applications by name, and how many there are
-// on all pages.
+// FindApplications returns a page of applications, and how many there are on all
+// pages. It returns Invalid for an unknown order.
 func (tx *Tx) FindApplications(f ApplicationFilter) (list []sluice.Application, total int, err error) {
-	const where = `organization = $1 and $2 in ('', owner) and search_name like $3 escape '\'`
-	args := []any{f.Organization, f.Owner, containing(fold(f.Name))}
+	columns := map[string]string{"": "search_name", "name": "search_name", "tier": "tier"}
+	column, ok := columns[f.Sort]
+	if !ok || f.Order != "" && f.Order != "asc" && f.Order != "desc" {
+		return nil, 0, sluice.Errorf(sluice.Invalid, "search.sort", "Applications cannot be sorted by %q, %q.", f.Sort, f.Order).At("sortBy")
+	}
+	pattern, exact := containing(fold(f.Name)), ""
+	if f.Exact {
+		exact = f.Name
+	}
+	const where = `organization = $1 and $2 in ('', owner) and search_name like $3 escape '\' and $4 in ('', name) and $5 in ('', tier)`
+	args := []any{f.Organization, f.Owner, pattern, exact, f.Tier}
 	count, err := tx.number(`select count(*) from applications where `+where, args...)
 	if err != nil {
 		return nil, 0, err
 	}
-	list, err = query(tx, applicationFields, `select `+applicationColumns+` from applications where `+where+` order by search_name, id limit $4 offset $5`,
-		append(args, atMost(f.Limit), f.Offset)...)
+	list, err = query(tx, applicationFields, fmt.Sprintf(`select %s from applications where %s order by %s %s, search_name %[4]s, id %[4]s limit $6 offset $7`,
+		applicationColumns, where, column, f.Order), append(args, atMost(f.Limit), f.Offset)...)
 	return list, int(count), err
 }
 

@@ -49,6 +49,7 @@ type SubscriptionFilter struct {
 	ApplicationID string        // empty: any
 	APIID         string        // empty: any
 	Owner         string        // of the application; empty: any
+	Tier          string        // empty: any
 	AccessRoles   []sluice.Role // nil: of any API; else as in APIFilter
 	Offset        int
 	Limit         int // zero: all
@@ -58,8 +59,8 @@ type SubscriptionFilter struct {
 // many there are on all pages.
 func (tx *Tx) FindSubscriptions(f SubscriptionFilter) (list []sluice.Subscription, total int, err error) {
 	where := `organization = $1 and $2 in ('', application_id) and $3 in ('', api_id)
-		and ($4 = '' or application_id in (select id from applications where owner = $4))`
-	args := []any{f.Organization, f.ApplicationID, f.APIID, f.Owner}
+		and ($4 = '' or application_id in (select id from applications where owner = $4)) and $5 in ('', tier)`
+	args := []any{f.Organization, f.ApplicationID, f.APIID, f.Owner, f.Tier}
 	if f.AccessRoles != nil {
 		names := []string{"''"}
 		for _, r := range f.AccessRoles {

@@ -2,6 +2,7 @@ package database
 
 import (
 	"slices"
+	"time"
 
 	"github.com/sluice-api/sluice"
 )
@@ -71,4 +72,17 @@ func (tx *Tx) FindUsers(org, text string, offset, limit int) (list []sluice.User
 	}
 	list, err = query(tx, userFields, `select `+userColumns+` from users where `+where+` order by name limit $3 offset $4`, append(args, atMost(limit), offset)...)
 	return list, int(count), err
+}
+
+// Welcomed reports whether Welcome was called for a user.
+func (tx *Tx) Welcomed(userID string) (bool, error) {
+	n, err := tx.number(`select count(*) from welcomed_users where user_id = $1`, userID)
+	return n > 0, err
+}
+
+// Welcome notes the first login of an existing user, and reports whether it is
+// the first.
+func (tx *Tx) Welcome(userID string, at time.Time) (bool, error) {
+	n, err := tx.exec(`insert into welcomed_users (user_id, at) values ($1, $2) on conflict (user_id) do nothing`, userID, instant(at))
+	return n > 0, err
 }

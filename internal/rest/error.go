@@ -106,6 +106,7 @@ var wso2Numbers = map[wso2Key]number{
 	{"revision.unknown", sluice.NotFound}:     {code: 900347, message: "API Revision Not Found"},
 	{"environment.unknown", sluice.NotFound}:  {code: 900506, message: "Gateway Environment Not Found"},
 	{"tier.unknown", sluice.NotFound}:         {code: 900961, message: "Throttling Policy Not Found"},
+	{"comment.unknown", sluice.NotFound}:      {code: 901102, message: "Comment Not Found"},
 	{"key_manager.unknown", sluice.NotFound}:  {code: 901411, message: "Key Manager Not Found"},
 
 	{"document.unknown", sluice.NotFound}:    {code: 900315, message: "Document Not Found"},
@@ -135,6 +136,8 @@ var wso2Numbers = map[wso2Key]number{
 
 	{"api.state_forbids", sluice.Forbidden}: {code: 900380, message: "The lifecycle state does not allow this"},
 	{"subscription.tier", sluice.Forbidden}: {code: 902002, message: "The tier is not allowed"},
+	{"tier.used", sluice.Forbidden}:         {code: 900971, message: "The policy is in use"},
+	{"comment.moderator", sluice.Forbidden}: {code: 901100, message: "Not a comment moderator"},
 }
 
 // numberOf returns WSO2's number for a failure; of several problems, that of

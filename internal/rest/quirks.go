@@ -25,18 +25,43 @@ const tenantOfDefault = "carbon.super"
 // first organization.
 func userName(name string) string { return strings.TrimSuffix(name, "@"+tenantOfDefault) }
 
-// checkTenant looks at the field with which readers of the Store choose an
-// organization. One that they cannot see is not there.
-func checkTenant(r *http.Request, a sluice.Actor) error {
-	tenant := r.Header.Get("X-WSO2-Tenant")
-	org := a.Organization
-	if org == "" {
-		org = sluice.DefaultOrganization
+// selectTenant looks at the field with which readers of the Store choose an
+// organization. Where the Store is open they read another one's as a stranger
+// does; elsewhere, one that is not the caller's is not there.
+func (s *Server) selectTenant(r *http.Request, f face, op route, a sluice.Actor) (sluice.Actor, error) {
+	id, err := s.tenant(r, r.Header.Get("X-WSO2-Tenant"), a)
+	if err != nil || id == organizationOf(a) {
+		return a, err
 	}
-	if tenant == "" || tenant == org || tenant == tenantOfDefault && org == sluice.DefaultOrganization {
-		return nil
+	if f.base != storeBase || op.scopes != open {
+		return a, noTenant()
 	}
+	return sluice.Actor{Organization: id, Client: a.Client, Address: a.Address, TraceID: a.TraceID}, nil
+}
+
+// tenant returns the id of the organization that clients call so; "" is the
+// actor's own.
+func (s *Server) tenant(r *http.Request, name string, a sluice.Actor) (id string, err error) {
+	switch name {
+	case "":
+		return organizationOf(a), nil
+	case tenantOfDefault, sluice.DefaultOrganization:
+		return sluice.DefaultOrganization, nil
+	}
+	o, err := s.plane.StoreOrganization(r.Context(), name)
+	return o.ID, err
+}
+
+func noTenant() error {
 	return sluice.Errorf(sluice.NotFound, "organization.unknown", "There is no such organization.").At("X-WSO2-Tenant")
+}
+
+// organizationOf returns the organization of an actor who may be anonymous.
+func organizationOf(a sluice.Actor) string {
+	if a.Organization == "" {
+		return sluice.DefaultOrganization
+	}
+	return a.Organization
 }
 
 // tenantPrefix is what stands before the contexts of an organization's APIs.

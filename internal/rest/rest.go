@@ -158,6 +158,7 @@ func (s *Server) store() []route {
 	return []route{
 		{"GET", "/apis", open, s.listStoreAPIs},
 		{"GET", "/apis/{apiId}", open, s.getStoreAPI},
+		{"GET", "/apis/{apiId}/subscription-policies", open, s.listStoreAPITiers},
 		{"GET", "/apis/{apiId}/documents", open, listDocs(s.plane.StoreDocuments)},
 		{"GET", "/apis/{apiId}/documents/{documentId}", open, getDoc(s.plane.StoreDocument)},
 		{"GET", "/apis/{apiId}/documents/{documentId}/content", open, getContent(s.plane.StoreDocument)},
@@ -166,6 +167,8 @@ func (s *Server) store() []route {
 		{"GET", "/applications", "subscribe app_manage app_import_export", s.listApplications},
 		{"POST", "/applications", "subscribe app_manage", s.createApplication},
 		{"GET", "/applications/{applicationId}", "subscribe app_manage", s.getApplication},
+		{"PUT", "/applications/{applicationId}", "subscribe app_manage", s.putApplication},
+		{"DELETE", "/applications/{applicationId}", "subscribe app_manage app_import_export", s.deleteApplication},
 		{"GET", "/applications/{applicationId}/keys", "subscribe app_manage", s.listKeys},
 		{"GET", "/applications/{applicationId}/oauth-keys", "subscribe app_manage", s.listKeys},
 		{"POST", "/applications/{applicationId}/generate-keys", "subscribe app_manage", s.generateKeys},
@@ -179,9 +182,12 @@ func (s *Server) store() []route {
 		{"POST", "/applications/{applicationId}/api-keys/{keyType}/revoke", "subscribe app_manage api_key", s.revokeAPIKey},
 		{"GET", "/subscriptions", "subscribe sub_manage", s.listSubscriptions},
 		{"POST", "/subscriptions", "subscribe sub_manage", s.createSubscription},
+		{"POST", "/subscriptions/multiple", "subscribe sub_manage", s.createSubscriptions},
 		{"GET", "/subscriptions/{subscriptionId}", "subscribe sub_manage", s.getSubscription},
+		{"PUT", "/subscriptions/{subscriptionId}", "subscribe sub_manage", s.putSubscription},
 		{"DELETE", "/subscriptions/{subscriptionId}", "subscribe sub_manage", s.deleteSubscription},
 		{"GET", "/throttling-policies/{policyLevel}", open, s.listTiers},
+		{"GET", "/throttling-policies/{policyLevel}/{policyId}", open, s.getTier},
 		{"GET", "/mcp-servers", open, emptyList},
 		{"GET", "/mcp-servers/{id}", open, notThere},
 	}
@@ -189,7 +195,7 @@ func (s *Server) store() []route {
 
 // admin is the table of the administrators' operations.
 func (s *Server) admin() []route {
-	return []route{
+	routes := []route{
 		{"GET", "/api-categories", "admin admin_operations", s.listCategoryUses},
 		{"POST", "/api-categories", "admin admin_operations", s.createCategory},
 		{"PUT", "/api-categories/{apiCategoryId}", "admin admin_operations", s.updateCategory},
@@ -199,7 +205,21 @@ func (s *Server) admin() []route {
 		{"PUT", "/environments/{environmentId}", "admin environment_manage", s.updateEnvironment},
 		{"DELETE", "/environments/{environmentId}", "admin environment_manage", s.deleteEnvironment},
 		{"GET", "/environments/{environmentId}/gateways", "admin environment_read", s.listEnvironmentGateways},
+		{"GET", "/applications", "admin app_owner_change app_import_export", s.listAllApplications},
+		{"DELETE", "/applications/{applicationId}", "admin app_import_export", s.deleteApplication},
+		{"POST", "/applications/{applicationId}/change-owner", "admin app_owner_change", s.changeApplicationOwner},
+		{"GET", "/throttling/policies/search", "admin tier_view", s.searchPolicies},
 	}
+	for _, level := range []string{"application", "subscription", "advanced"} {
+		all := "/throttling/policies/" + level
+		routes = append(routes,
+			route{"GET", all, "admin tier_view", atLevel(level, s.listPolicies)},
+			route{"POST", all, "admin tier_manage", atLevel(level, s.createPolicy)},
+			route{"GET", all + "/{policyId}", "admin tier_view", atLevel(level, s.getPolicy)},
+			route{"PUT", all + "/{policyId}", "admin tier_manage", atLevel(level, s.putPolicy)},
+			route{"DELETE", all + "/{policyId}", "admin tier_manage", atLevel(level, s.deletePolicy)})
+	}
+	return routes
 }
 
 // registration is how management clients register themselves.

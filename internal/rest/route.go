@@ -170,7 +170,7 @@ func (s *Server) identify(w http.ResponseWriter, r *http.Request, f face, op rou
 	if actor.Client == "" {
 		actor.Client = "rest"
 	}
-	if err := checkTenant(r, actor); err != nil {
+	if actor, err = s.selectTenant(r, f, op, actor); err != nil {
 		return nil, err
 	}
 	return r.WithContext(context.WithValue(sluice.WithActor(r.Context(), actor), callKey{}, c)), nil

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/sluice-api/sluice"
@@ -9,7 +10,7 @@ import (
 
 // subscriptionDocument is a subscription, with what is subscribed and by whom.
 type subscriptionDocument struct {
-	ID            string           `json:"subscriptionId"`
+	ID            string           `json:"subscriptionId,omitempty"`
 	ApplicationID string           `json:"applicationId"`
 	APIID         string           `json:"apiId"`
 	API           *storeInfo       `json:"apiInfo,omitempty"` // nil: the Store hides it now
@@ -92,6 +93,91 @@ func (s *Server) createSubscription(w http.ResponseWriter, r *http.Request) erro
 	}
 	w.Header().Set("ETag", web.ETag(sub.RowVersion))
 	return created(w, r, "/subscriptions/"+sub.ID, shown[0])
+}
+
+// putSubscription changes the tier: to the requested one where that is another,
+// else to the one given.
+func (s *Server) putSubscription(w http.ResponseWriter, r *http.Request) error {
+	version, err := web.IfMatch(r)
+	if err != nil {
+		return err
+	}
+	var q struct {
+		ApplicationID string `json:"applicationId"`
+		APIID         string `json:"apiId"`
+		Tier          string `json:"throttlingPolicy"`
+		RequestedTier string `json:"requestedThrottlingPolicy"`
+	}
+	if err := web.ReadJSON(r, maxJSON, &q); err != nil {
+		return err
+	}
+	sub, err := s.plane.Subscription(r.Context(), r.PathValue("subscriptionId"))
+	if err != nil {
+		return err
+	}
+	if q.ApplicationID != "" && q.ApplicationID != sub.ApplicationID || q.APIID != "" && q.APIID != sub.APIID {
+		return sluice.Errorf(sluice.Invalid, "subscription.moved", "A subscription keeps its application and its API.").At("apiId")
+	}
+	if q.RequestedTier != "" && q.RequestedTier != sub.Tier {
+		q.Tier = q.RequestedTier
+	}
+	if sub, err = s.plane.ChangeTier(r.Context(), sub.ID, q.Tier, version); err != nil {
+		return err
+	}
+	shown, err := s.subscriptionsOf(r, []sluice.Subscription{sub})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("ETag", web.ETag(sub.RowVersion))
+	return answer(w, http.StatusOK, shown[0])
+}
+
+// maxSubscriptions is how many subscriptions one request may ask for.
+const maxSubscriptions = 100
+
+// createSubscriptions judges each request on its own. The answer has one element
+// for each, in their order; one that was refused has no id and is REJECTED. Where
+// all were refused that is an error, with every reason.
+func (s *Server) createSubscriptions(w http.ResponseWriter, r *http.Request) error {
+	var asked []struct {
+		ApplicationID string `json:"applicationId"`
+		APIID         string `json:"apiId"`
+		Tier          string `json:"throttlingPolicy"`
+	}
+	if err := web.ReadJSON(r, maxJSON, &asked); err != nil {
+		return err
+	}
+	if len(asked) == 0 || len(asked) > maxSubscriptions {
+		return sluice.Errorf(sluice.Invalid, "subscription.count", "Ask for 1 to %d subscriptions.", maxSubscriptions)
+	}
+	list := make([]subscriptionDocument, len(asked))
+	var refusals []*sluice.Error
+	for i, q := range asked {
+		sub, err := s.plane.Subscribe(r.Context(), q.ApplicationID, q.APIID, q.Tier)
+		if refusal, ok := errors.AsType[*sluice.Error](err); ok && refusal.Kind != sluice.Unavailable {
+			refusals = append(refusals, refusal)
+			list[i] = subscriptionDocument{
+				ApplicationID: q.ApplicationID, APIID: q.APIID, Tier: q.Tier, RequestedTier: q.Tier, Status: string(sluice.Rejected),
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		shown, err := s.subscriptionsOf(r, []sluice.Subscription{sub})
+		if err != nil {
+			return err
+		}
+		list[i] = shown[0]
+	}
+	if len(refusals) == len(asked) {
+		all := *refusals[0]
+		if len(refusals) > 1 {
+			all.Problems = refusals
+		}
+		return &all
+	}
+	return answer(w, http.StatusOK, list)
 }
 
 func (s *Server) getSubscription(w http.ResponseWriter, r *http.Request) error {

@@ -20,6 +20,7 @@ type tierDocument struct {
 	UnitTime      int64             `json:"unitTime"` // milliseconds
 	TimeUnit      string            `json:"timeUnit"`
 	RateLimit     int               `json:"rateLimitCount"`
+	RateLimitUnit string            `json:"rateLimitTimeUnit"`
 	QuotaType     string            `json:"quotaPolicyType"`
 	BillingPlan   string            `json:"tierPlan"`
 	StopOnReached bool              `json:"stopOnQuotaReach"`
@@ -28,8 +29,11 @@ type tierDocument struct {
 func tierOf(t sluice.Tier) tierDocument {
 	d := tierDocument{
 		Name: t.Name, DisplayName: t.DisplayName, Description: t.Description, Level: string(t.Level),
-		Attributes: map[string]string{}, Requests: t.Limit.Requests, UnitTime: t.Limit.Window.Milliseconds(),
+		Attributes: attributesOf(t.Attributes), Requests: t.Limit.Requests, UnitTime: t.Limit.Window.Milliseconds(),
 		TimeUnit: timeUnit(t.Limit.Window), QuotaType: "REQUESTCOUNT", BillingPlan: t.BillingPlan, StopOnReached: t.StopOnQuota,
+	}
+	if t.Limit.Burst > 0 {
+		d.RateLimit, d.RateLimitUnit = t.Limit.Burst, timeUnit(t.Limit.BurstWindow)
 	}
 	if t.Limit.Window == 0 {
 		d.Requests = math.MaxInt32 // how WSO2 writes that there is no limit
@@ -50,14 +54,23 @@ func timeUnit(window time.Duration) string {
 	return "sec"
 }
 
+// storeLevel reads the level of a request in the Store.
+func storeLevel(r *http.Request) (sluice.TierLevel, error) {
+	level := sluice.TierLevel(r.PathValue("policyLevel"))
+	if level != sluice.ApplicationTier && level != sluice.SubscriptionTier {
+		return "", sluice.Errorf(sluice.NotFound, "tier.unknown", "The levels of policies are application and subscription.").At("policyLevel")
+	}
+	return level, nil
+}
+
 func (s *Server) listTiers(w http.ResponseWriter, r *http.Request) error {
 	page, err := pageOf(r)
 	if err != nil {
 		return err
 	}
-	level := sluice.TierLevel(r.PathValue("policyLevel"))
-	if level != sluice.ApplicationTier && level != sluice.SubscriptionTier {
-		return sluice.Errorf(sluice.NotFound, "tier.unknown", "The levels of policies are application and subscription.").At("policyLevel")
+	level, err := storeLevel(r)
+	if err != nil {
+		return err
 	}
 	found, err := s.plane.Tiers(r.Context(), level)
 	if err != nil {
@@ -118,4 +131,27 @@ func (s *Server) listAPITiers(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return tagged(w, r, a.RowVersion, list)
+}
+
+// getTier answers for a name and for an id.
+func (s *Server) getTier(w http.ResponseWriter, r *http.Request) error {
+	level, err := storeLevel(r)
+	if err != nil {
+		return err
+	}
+	t, err := s.plane.Tier(r.Context(), level, r.PathValue("policyId"))
+	if err != nil {
+		return err
+	}
+	return tagged(w, r, t.RowVersion, tierOf(t))
+}
+
+// listStoreAPITiers answers with the tiers that the caller may subscribe to an API
+// with, in the API's order.
+func (s *Server) listStoreAPITiers(w http.ResponseWriter, r *http.Request) error {
+	found, err := s.plane.SubscriptionTiers(r.Context(), r.PathValue("apiId"))
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, mapped(found, tierOf))
 }

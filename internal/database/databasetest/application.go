@@ -11,7 +11,8 @@ import (
 
 func newApplication(id, name string) *sluice.Application {
 	return &sluice.Application{
-		ID: id, Organization: org, Owner: "anna", Name: name, Description: "sells", Tier: "Unlimited", TokenType: "JWT", CreatedAt: start(),
+		ID: id, Organization: org, Owner: "anna", Name: name, Description: "sells", Tier: "Unlimited", TokenType: "JWT",
+		Attributes: map[string]string{"team": "sales"}, CreatedAt: start(),
 	}
 }
 
@@ -21,7 +22,7 @@ func addApplication(id, name string) func(tx *database.Tx) error {
 
 func testApplications(t *testing.T, db *database.DB) {
 	shop, desk, foreign := newApplication("p1", "Shop"), newApplication("p2", "desk"), newApplication("p3", "Shop")
-	desk.Owner, foreign.Organization = "bert", "o2"
+	desk.Owner, desk.Attributes, desk.Tier, foreign.Organization = "bert", nil, "10PerMin", "o2"
 	update(t, db, func(tx *database.Tx) error {
 		return errors.Join(tx.AddApplication(shop), tx.AddApplication(desk), tx.AddApplication(foreign))
 	})
@@ -35,6 +36,12 @@ func testApplications(t *testing.T, db *database.DB) {
 		"all":               {database.ApplicationFilter{}, []string{"p2", "p1"}, 2},
 		"of an owner":       {database.ApplicationFilter{Owner: "anna"}, []string{"p1"}, 1},
 		"by part of a name": {database.ApplicationFilter{Name: "HO"}, []string{"p1"}, 1},
+		"by all of a name":  {database.ApplicationFilter{Name: "Shop", Exact: true}, []string{"p1"}, 1},
+		"exact, other case": {database.ApplicationFilter{Name: "shop", Exact: true}, nil, 0},
+		"of a tier":         {database.ApplicationFilter{Tier: "10PerMin"}, []string{"p2"}, 1},
+		"by name, down":     {database.ApplicationFilter{Order: "desc"}, []string{"p1", "p2"}, 2},
+		"by tier":           {database.ApplicationFilter{Sort: "tier"}, []string{"p2", "p1"}, 2},
+		"by tier, down":     {database.ApplicationFilter{Sort: "tier", Order: "desc"}, []string{"p1", "p2"}, 2},
 		"none":              {database.ApplicationFilter{Owner: "bert", Name: "shop"}, nil, 0},
 		"a page":            {database.ApplicationFilter{Offset: 1, Limit: 1}, []string{"p1"}, 2},
 	} {
@@ -49,8 +56,12 @@ func testApplications(t *testing.T, db *database.DB) {
 			t.Error(err)
 		}
 	}
+	refused(t, db, sluice.Invalid, "search.sort", func(tx *database.Tx) error {
+		_, _, err := tx.FindApplications(database.ApplicationFilter{Organization: org, Sort: "owner"})
+		return err
+	})
 	refused(t, db, sluice.Conflict, "application.exists", addApplication("p4", "Shop"))
-	shop.Name, shop.Tier = "Store", "10PerMin"
+	shop.Name, shop.Tier, shop.Attributes = "Store", "10PerMin", nil
 	update(t, db, func(tx *database.Tx) error { return tx.PutApplication(shop) })
 	same(t, "Application after Put", read(t, db, func(tx *database.Tx) (sluice.Application, error) { return tx.Application(org, "p1") }), *shop)
 
@@ -113,6 +124,8 @@ func testSubscriptions(t *testing.T, db *database.DB) {
 		"of an application":          {database.SubscriptionFilter{Organization: org, ApplicationID: "p1"}, []string{"s1", "s2"}, 2},
 		"to an API":                  {database.SubscriptionFilter{Organization: org, APIID: "a1"}, []string{"s1", "s3"}, 2},
 		"of both":                    {database.SubscriptionFilter{Organization: org, ApplicationID: "p2", APIID: "a1"}, []string{"s3"}, 1},
+		"of a tier":                  {database.SubscriptionFilter{Organization: org, Tier: "Gold"}, []string{"s1", "s2", "s3"}, 3},
+		"of a tier nobody has":       {database.SubscriptionFilter{Organization: org, Tier: "Silver"}, nil, 0},
 		"a page":                     {database.SubscriptionFilter{Organization: org, Offset: 1, Limit: 1}, []string{"s2"}, 3},
 		"of another organization":    {database.SubscriptionFilter{Organization: "o2"}, nil, 0},
 		"no organization is not any": {database.SubscriptionFilter{}, nil, 0},
@@ -139,7 +152,8 @@ func testTiers(t *testing.T, db *database.DB) {
 	tier := func(id string, level sluice.TierLevel, name string) *sluice.Tier {
 		return &sluice.Tier{
 			ID: id, Organization: org, Level: level, Name: name, DisplayName: name, Description: "some",
-			Limit: sluice.Limit{Requests: 10, Window: time.Minute}, BillingPlan: "FREE", StopOnQuota: true,
+			Limit: sluice.Limit{Requests: 10, Window: time.Minute, Burst: 2, BurstWindow: time.Second}, BillingPlan: "FREE", StopOnQuota: true,
+			Attributes: map[string]string{"support": "none"}, Permission: &sluice.TierPermission{Deny: true, Roles: []sluice.Role{"guest"}},
 		}
 	}
 	gold, bronze, ten := tier("t1", sluice.SubscriptionTier, "Gold"), tier("t2", sluice.SubscriptionTier, "Bronze"), tier("t3", sluice.ApplicationTier, "Gold")
@@ -149,10 +163,11 @@ func testTiers(t *testing.T, db *database.DB) {
 		return read(t, db, func(tx *database.Tx) ([]sluice.Tier, error) { return tx.Tiers(org, level) })
 	}
 	same(t, "Tier", read(t, db, get), *gold)
+	same(t, "TierByID", read(t, db, func(tx *database.Tx) (sluice.Tier, error) { return tx.TierByID(org, "t1") }), *gold)
 	same(t, "Tiers of a level", tiers(sluice.SubscriptionTier), []sluice.Tier{*bronze, *gold})
 	same(t, "Tiers", tiers(""), []sluice.Tier{*ten, *bronze, *gold})
 	refused(t, db, sluice.Conflict, "tier.exists", func(tx *database.Tx) error { return tx.AddTier(tier("t4", sluice.SubscriptionTier, "Gold")) })
-	gold.Limit, gold.StopOnQuota = sluice.Limit{}, false
+	gold.Limit, gold.StopOnQuota, gold.Attributes, gold.Permission = sluice.Limit{}, false, nil, nil
 	update(t, db, func(tx *database.Tx) error { return tx.PutTier(gold) })
 	same(t, "Tier after Put", read(t, db, get), *gold)
 	update(t, db, func(tx *database.Tx) error { return tx.DeleteTier(org, sluice.SubscriptionTier, "Gold") })

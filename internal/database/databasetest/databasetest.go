@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t testing.TB) *database.DB) {
 		"sealed values open only where they belong":     testSealed,
 		"organizations":                                 testOrganizations,
 		"users":                                         testUsers,
+		"a first login is noted once":                   testWelcome,
 		"access tokens":                                 testAccessTokens,
 		"refresh tokens":                                testRefreshTokens,
 		"expired refresh tokens":                        testExpiredRefreshTokens,

@@ -51,6 +51,12 @@ func testRefreshTokens(t *testing.T, db *database.DB) {
 	update(t, db, func(tx *database.Tx) error { return tx.DeleteRefreshFamily("r1") })
 	same(t, "RefreshFamily after Delete", len(family()), 0)
 	same(t, "another family after Delete", refreshToken(t, db, "r3"), *foreign)
+	update(t, db, func(tx *database.Tx) error { return tx.DeleteClientTokens("c2") })
+	same(t, "another client's after DeleteClientTokens", refreshToken(t, db, "r3"), *foreign)
+	other := newRefreshToken("r4", "r4")
+	all(t, db, func(tx *database.Tx) error { return tx.AddRefreshToken(other) }, func(tx *database.Tx) error { return tx.DeleteClientTokens("c1") })
+	refused(t, db, sluice.NotFound, "token.unknown", func(tx *database.Tx) error { _, err := tx.RefreshTokenByHash(other.Hash); return err })
+	all(t, db, func(tx *database.Tx) error { return tx.AddRefreshToken(foreign) })
 	update(t, db, func(tx *database.Tx) error { return tx.DeleteUser(org, "u1") })
 	refused(t, db, sluice.NotFound, "token.unknown", func(tx *database.Tx) error { _, err := tx.RefreshTokenByHash(foreign.Hash); return err })
 }

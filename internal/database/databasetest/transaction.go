@@ -325,10 +325,11 @@ func testRowVersions(t *testing.T, db *database.DB) {
 	api, environment, application := newAPI("a1", "weather"), newEnvironment("e1", "one"), newApplication("p1", "shop")
 	key := newConsumerKey("k1", sluice.SandboxKey)
 	subscription := &sluice.Subscription{ID: "s1", Organization: org, ApplicationID: "p1", APIID: "a1"}
+	tier := &sluice.Tier{ID: "t1", Organization: org, Level: sluice.APITier, Name: "Few"}
 	user, organization, gateway := newUser("u1", "anna"), &sluice.Organization{ID: "o2", Name: "acme"}, newGateway("g1", "e1", "UKEY1")
 	update(t, db, func(tx *database.Tx) error {
 		return errors.Join(tx.AddAPI(api), tx.AddEnvironment(environment), tx.AddApplication(application), tx.AddConsumerKey(key), tx.AddSubscription(subscription),
-			tx.AddUser(user), tx.AddOrganization(organization), tx.AddGateway(gateway))
+			tx.AddUser(user), tx.AddOrganization(organization), tx.AddGateway(gateway), tx.AddTier(tier))
 	})
 	for name, row := range map[string]struct {
 		version *int64
@@ -343,6 +344,7 @@ func testRowVersions(t *testing.T, db *database.DB) {
 		"application":  {&application.RowVersion, &application.ID, func(tx *database.Tx) error { return tx.PutApplication(application) }},
 		"key":          {&key.RowVersion, &key.Key, func(tx *database.Tx) error { return tx.PutConsumerKey(key) }},
 		"subscription": {&subscription.RowVersion, &subscription.ID, func(tx *database.Tx) error { return tx.PutSubscription(subscription) }},
+		"tier":         {&tier.RowVersion, &tier.ID, func(tx *database.Tx) error { return tx.PutTier(tier) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			same(t, "version after Add", *row.version, int64(1))
@@ -437,6 +439,7 @@ func testUnknown(t *testing.T, db *database.DB) {
 		},
 		"tier.unknown": {
 			"Tier":       func(tx *database.Tx) error { _, err := tx.Tier(org, sluice.APITier, "x"); return err },
+			"TierByID":   func(tx *database.Tx) error { _, err := tx.TierByID(org, "x"); return err },
 			"PutTier":    func(tx *database.Tx) error { return tx.PutTier(&sluice.Tier{ID: "x"}) },
 			"DeleteTier": func(tx *database.Tx) error { return tx.DeleteTier(org, sluice.APITier, "x") },
 		},

@@ -139,6 +139,24 @@ func newToken(id, userID string) *sluice.AccessToken {
 	}
 }
 
+func testWelcome(t *testing.T, db *database.DB) {
+	update(t, db, addUser("u1", "anna"))
+	welcomed := func() bool {
+		return read(t, db, func(tx *database.Tx) (bool, error) { return tx.Welcomed("u1") })
+	}
+	same(t, "Welcomed before", welcomed(), false)
+	for _, want := range []bool{true, false} {
+		update(t, db, func(tx *database.Tx) error {
+			first, err := tx.Welcome("u1", start())
+			same(t, "Welcome", first, want)
+			return err
+		})
+		same(t, "Welcomed after", welcomed(), true)
+	}
+	update(t, db, func(tx *database.Tx) error { return tx.DeleteUser(org, "u1") })
+	same(t, "Welcomed after DeleteUser", welcomed(), false)
+}
+
 func testAccessTokens(t *testing.T, db *database.DB) {
 	first, second := newToken("t1", "u1"), newToken("t2", "u1")
 	second.CreatedAt, second.ExpiresAt = start().Add(time.Second), start().Add(2*time.Hour)
