@@ -268,6 +268,38 @@ var methods = map[string]method{
 		_, _, err := w.plane.Applications(ctx, ApplicationFilter{})
 		return err
 	}},
+	"OrganizationApplications": {subscribers, func(w *world, ctx context.Context, _ string) error {
+		_, _, err := w.plane.OrganizationApplications(ctx, ApplicationFilter{})
+		return err
+	}},
+	"PutApplication": {subscribers, func(w *world, ctx context.Context, id string) error {
+		return w.plane.PutApplication(ctx, &sluice.Application{ID: id, Name: "stolen", Tier: sluice.Unlimited}, 0)
+	}},
+	"DeleteApplication": {subscribers, func(w *world, ctx context.Context, id string) error {
+		return w.plane.DeleteApplication(ctx, id, 0)
+	}},
+	"ChangeApplicationOwner": {nil, func(w *world, ctx context.Context, id string) error {
+		return w.plane.ChangeApplicationOwner(ctx, id, "user")
+	}},
+	"ChangeTier": {subscribers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.ChangeTier(ctx, id, sluice.Unlimited, 0)
+		return err
+	}},
+	"TierSettings": {makers, func(w *world, ctx context.Context, _ string) error {
+		_, err := w.plane.TierSettings(ctx, "")
+		return err
+	}},
+	"TierSetting": {makers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.TierSetting(ctx, sluice.SubscriptionTier, id)
+		return err
+	}},
+	"CreateTier": {nil, func(w *world, ctx context.Context, _ string) error { return w.plane.CreateTier(ctx, &sluice.Tier{}) }},
+	"PutTier": {nil, func(w *world, ctx context.Context, id string) error {
+		return w.plane.PutTier(ctx, &sluice.Tier{ID: id, Level: sluice.SubscriptionTier, BillingPlan: "FREE"}, 0)
+	}},
+	"DeleteTier": {nil, func(w *world, ctx context.Context, id string) error {
+		return w.plane.DeleteTier(ctx, sluice.SubscriptionTier, id, 0)
+	}},
 	"Subscribe": {subscribers, func(w *world, ctx context.Context, id string) error {
 		_, err := w.plane.Subscribe(ctx, id, id, "Gold")
 		return err
@@ -352,6 +384,7 @@ var unasked = map[string]string{
 	"StoreDocuments": "the Store is open", "StoreDocument": "the Store is open", "StoreThumbnail": "the Store is open",
 	"Categories": "the Store is open", "WithThumbnail": "only of what the caller was shown", "ManagementURL": "public",
 	"StoreAPI": "the Store is open", "StoreAPIs": "the Store is open", "Tiers": "the Store is open",
+	"Tier": "the Store is open", "SubscriptionTiers": "the Store is open", "StoreOrganization": "the Store is open",
 	"EnsureAdministrator": "the first start", "HasAdministrator": "the first start",
 	"ResetAdministrator": "the command line on the home", "CreateAccessTokenFor": "the command line on the home",
 	"VerifyAuditOffline": "the command line on the home", "Refused": "it counts who was not known",
@@ -403,6 +436,10 @@ func TestOtherOrganizationsSeeNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	gateway := w.gateway(production, "g")
+	gold, err := w.plane.Tier(w.admin(), sluice.SubscriptionTier, "Gold")
+	if err != nil {
+		t.Fatal(err)
+	}
 	ids := map[string]string{
 		"API": a.ID, "UpdateAPI": a.ID, "DeleteAPI": a.ID, "Revisions": a.ID, "Status": a.ID, "ChangeLifecycle": a.ID, "CopyAPI": a.ID, "RestoreRevision": a.ID, "ShowDeployment": a.ID, "Documents": a.ID, "Document": a.ID,
 		"AddDocument": a.ID, "ChangeDocument": a.ID, "PutDocumentContent": a.ID, "DeleteDocument": a.ID, "Thumbnail": a.ID, "PutThumbnail": a.ID,
@@ -411,6 +448,8 @@ func TestOtherOrganizationsSeeNothing(t *testing.T) {
 		"Subscription": s.ID, "Unsubscribe": s.ID, "GenerateKey": app.ID, "Keys": app.ID, "Subscribe": app.ID,
 		"Key": app.ID, "UpdateKey": app.ID, "RegenerateSecret": app.ID, "AddSecret": app.ID, "DeleteSecret": app.ID, "DeleteKey": app.ID,
 		"MapKey": app.ID, "GenerateToken": app.ID, "Revoke": app.ID,
+		"PutApplication": app.ID, "DeleteApplication": app.ID, "ChangeApplicationOwner": app.ID, "ChangeTier": s.ID,
+		"TierSetting": gold.ID, "PutTier": gold.ID, "DeleteTier": gold.ID,
 	}
 	before := w.counts()
 	stranger := w.of("acme", "root", sluice.Administrator)
@@ -460,6 +499,7 @@ func TestOtherUsersApplicationsAreNotThere(t *testing.T) {
 	for name, id := range map[string]string{
 		"Application": app.ID, "Subscriptions": app.ID, "Subscription": s.ID, "Unsubscribe": s.ID, "GenerateKey": app.ID, "Keys": app.ID, "Subscribe": app.ID,
 		"Key": app.ID, "UpdateKey": app.ID, "RegenerateSecret": app.ID, "DeleteSecret": app.ID, "DeleteKey": app.ID, "MapKey": app.ID, "GenerateToken": app.ID,
+		"PutApplication": app.ID, "DeleteApplication": app.ID, "ChangeTier": s.ID,
 	} {
 		if err := methods[name].call(w, other, id); !sluice.IsNotFound(err) {
 			t.Errorf("%s of another user: %v, want not found", name, err)
@@ -470,6 +510,14 @@ func TestOtherUsersApplicationsAreNotThere(t *testing.T) {
 	}
 	if list, total, err := w.plane.Applications(other, ApplicationFilter{}); len(list) != 0 || total != 0 || err != nil {
 		t.Errorf("applications of another user: %v, %d, %v", list, total, err)
+	}
+	for _, owner := range []string{"", "sam"} {
+		if list, total, err := w.plane.OrganizationApplications(other, ApplicationFilter{Owner: owner}); len(list) != 0 || total != 0 || err != nil {
+			t.Errorf("the organization's applications of owner %q for another user: %v, %d, %v", owner, list, total, err)
+		}
+	}
+	if list, total, err := w.plane.OrganizationApplications(w.admin(), ApplicationFilter{Owner: "sam"}); len(list) != 1 || total != 1 || err != nil {
+		t.Errorf("the organization's applications for an administrator: %v, %d, %v", list, total, err)
 	}
 	if _, err := w.plane.Application(w.admin(), app.ID); err != nil {
 		t.Errorf("an administrator: %v", err)
