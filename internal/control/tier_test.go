@@ -30,13 +30,13 @@ func TestTiersReachGateways(t *testing.T) {
 		}
 		return s.Items
 	}
-	seven := newTier(sluice.APITier, "Seven")
+	seven := newTier(sluice.SubscriptionTier, "Seven")
 	wantLines(t, "CreateTier", w.emitted(func() {
 		if err := w.plane.CreateTier(w.admin(), &seven); err != nil {
 			t.Fatal(err)
 		}
 	}), everywhere("+")...)
-	id := (&artifact.Tier{Organization: sluice.DefaultOrganization, Level: sluice.APITier, Name: "Seven"}).ItemID()
+	id := (&artifact.Tier{Organization: sluice.DefaultOrganization, Level: sluice.SubscriptionTier, Name: "Seven"}).ItemID()
 	before := string(items()[id])
 
 	seven.Limit.Requests, seven.Limit.Burst, seven.Limit.BurstWindow = 8, 2, time.Second
@@ -50,7 +50,7 @@ func TestTiersReachGateways(t *testing.T) {
 	}
 	var last sluice.Event
 	wantLines(t, "DeleteTier", w.emitted(func() {
-		if err := w.plane.DeleteTier(w.admin(), sluice.APITier, seven.ID, seven.RowVersion); err != nil {
+		if err := w.plane.DeleteTier(w.admin(), sluice.SubscriptionTier, seven.ID, seven.RowVersion); err != nil {
 			t.Fatal(err)
 		}
 	}), everywhere("-")...)
@@ -104,6 +104,11 @@ func TestTierRefusals(t *testing.T) {
 			n.Permission = &sluice.TierPermission{Roles: []sluice.Role{"x"}}
 			return w.plane.CreateTier(w.admin(), &n)
 		}(), sluice.Invalid, "tier.permission"},
+		"a burst of operations": {func() error {
+			n := newTier(sluice.APITier, "New")
+			n.Limit.Burst, n.Limit.BurstWindow = 1, time.Second
+			return w.plane.CreateTier(w.admin(), &n)
+		}(), sluice.Invalid, "tier.burst"},
 		"part of a second": {put(sluice.SubscriptionTier, "Gold", 0, func(t *sluice.Tier) { t.Limit.Window = time.Millisecond }), sluice.Invalid, "tier.limit"},
 		"another name":     {put(sluice.SubscriptionTier, "Gold", 0, func(t *sluice.Tier) { t.Name = "Golden" }), sluice.Invalid, "tier.renamed"},
 		"another level":    {put(sluice.SubscriptionTier, "Gold", 0, func(t *sluice.Tier) { t.Level = sluice.APITier }), sluice.NotFound, "tier.unknown"},

@@ -22,7 +22,7 @@ func TestPolicies(t *testing.T) {
 	admin := p.administrator(t)
 	seven := `"policyName":"Seven","defaultLimit":{"type":"REQUESTCOUNTLIMIT","requestCount":{"timeUnit":"hour","unitTime":2,"requestCount":7}}`
 	for segment, c := range map[string]struct{ kind, more, short string }{
-		"application": {"ApplicationThrottlePolicy", `"burstLimit":{"rateLimitCount":3,"rateLimitTimeUnit":"sec"}`, "app"},
+		"application": {"ApplicationThrottlePolicy", `"burstLimit":{"rateLimitCount":0,"rateLimitTimeUnit":""}`, "app"},
 		"advanced":    {"AdvancedThrottlePolicy", `"conditionalGroups":[]`, "api"},
 		"subscription": {"SubscriptionThrottlePolicy", `"rateLimitCount":3,"rateLimitTimeUnit":"sec","billingPlan":"COMMERCIAL","stopOnQuotaReach":false,` +
 			`"customAttributes":[{"name":"a","value":"b"}],"permissions":{"permissionType":"deny","roles":["guest"]}`, "sub"},
@@ -34,14 +34,7 @@ func TestPolicies(t *testing.T) {
 			if limit := policy.Limit.Requests; policy.Type != c.kind || policy.Name != "Seven" || limit == nil || *limit != (policyCount{"hour", 2, 7}) || made.header.Get("Location") != one {
 				t.Errorf("made %+v at %s", policy, made.header.Get("Location"))
 			}
-			burst := policy.policyBurst
-			if policy.Burst != nil {
-				burst = *policy.Burst
-			}
-			if want := (policyBurst{3, "sec"}); segment != "advanced" && burst != want {
-				t.Errorf("burst = %+v, want %+v", burst, want)
-			}
-			if segment == "subscription" && (policy.BillingPlan != "COMMERCIAL" || *policy.StopOnQuota || len(policy.Attributes) != 1 || policy.Permission.Type != "DENY") {
+			if segment == "subscription" && (policy.policyBurst != policyBurst{3, "sec"} || policy.BillingPlan != "COMMERCIAL" || *policy.StopOnQuota || len(policy.Attributes) != 1 || policy.Permission.Type != "DENY") {
 				t.Errorf("plan = %+v", policy)
 			}
 			p.do(t, admin, "POST "+policies+"/"+segment, "{"+seven+"}").wantError(t, 409, "tier.exists", 0)
@@ -85,6 +78,7 @@ func TestPolicyRefusals(t *testing.T) {
 		"no requests":          {"application", limit(`{"type":"REQUESTCOUNTLIMIT","requestCount":{"timeUnit":"min","unitTime":1,"requestCount":0}}`), "tier.limit"},
 		"conditional groups":   {"advanced", `{"policyName":"New","defaultLimit":` + good + `,"conditionalGroups":[{"conditions":[]}]}`, "tier.unsupported"},
 		"a count of users":     {"subscription", `{"policyName":"New","defaultLimit":` + good + `,"subscriberCount":5}`, "tier.unsupported"},
+		"a burst of users":     {"application", `{"policyName":"New","defaultLimit":` + good + `,"burstLimit":{"rateLimitCount":5,"rateLimitTimeUnit":"sec"}}`, "tier.burst"},
 		"a burst without unit": {"subscription", `{"policyName":"New","defaultLimit":` + good + `,"rateLimitCount":5}`, "tier.burst"},
 		"no roles":             {"subscription", `{"policyName":"New","defaultLimit":` + good + `,"permissions":{"permissionType":"ALLOW","roles":[]}}`, "tier.permission"},
 		"odd permissions":      {"subscription", `{"policyName":"New","defaultLimit":` + good + `,"permissions":{"permissionType":"MAYBE","roles":["x"]}}`, "tier.permission"},
