@@ -269,6 +269,9 @@ func (p *Plane) DeleteUser(ctx context.Context, id string, version int64) error 
 		if err := keepsAdministrator(tx, &u); err != nil {
 			return err
 		}
+		if err := p.deleteUnused(ctx, tx, &u); err != nil {
+			return err
+		}
 		_, owned, err := tx.FindApplications(database.ApplicationFilter{Organization: u.Organization, Owner: u.Name, Limit: 1})
 		if err != nil {
 			return err

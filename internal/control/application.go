@@ -107,29 +107,51 @@ func (p *Plane) DeleteApplication(ctx context.Context, id string, ifMatch int64)
 		if err != nil {
 			return err
 		}
-		if err := deleteSubscriptions(tx, database.SubscriptionFilter{Organization: a.Organization, ApplicationID: a.ID}); err != nil {
-			return err
-		}
-		keys, err := tx.ConsumerKeys(a.ID)
-		if err != nil {
-			return err
-		}
-		for _, k := range keys {
-			if err := p.endKeyTokens(tx, k.Key); err != nil {
-				return err
-			}
-			if err := emit(tx, "", sluice.KeyChanged, k.Key, nil); err != nil {
-				return err
-			}
-		}
-		if err := tx.DeleteApplication(a.Organization, a.ID); err != nil {
-			return err
-		}
-		if err := emit(tx, "", sluice.ApplicationChanged, a.ID, nil); err != nil {
-			return err
-		}
-		return audit(ctx, tx, "application.delete", "application", a.ID, a.Name, a, nil)
+		return p.deleteApplication(ctx, tx, a)
 	})
+}
+
+func (p *Plane) deleteApplication(ctx context.Context, tx *database.Tx, a sluice.Application) error {
+	if err := deleteSubscriptions(tx, database.SubscriptionFilter{Organization: a.Organization, ApplicationID: a.ID}); err != nil {
+		return err
+	}
+	keys, err := tx.ConsumerKeys(a.ID)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if err := p.endKeyTokens(tx, k.Key); err != nil {
+			return err
+		}
+		if err := emit(tx, "", sluice.KeyChanged, k.Key, nil); err != nil {
+			return err
+		}
+	}
+	if err := tx.DeleteApplication(a.Organization, a.ID); err != nil {
+		return err
+	}
+	if err := emit(tx, "", sluice.ApplicationChanged, a.ID, nil); err != nil {
+		return err
+	}
+	return audit(ctx, tx, "application.delete", "application", a.ID, a.Name, a, nil)
+}
+
+// deleteUnused deletes the application that a user was given at the first login,
+// where nothing was done with it.
+func (p *Plane) deleteUnused(ctx context.Context, tx *database.Tx, u *sluice.User) error {
+	list, _, err := tx.FindApplications(ApplicationFilter{Organization: u.Organization, Owner: u.Name, Name: defaultApplication, Exact: true, Limit: 1})
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	keys, err := tx.ConsumerKeys(list[0].ID)
+	if err != nil || len(keys) > 0 {
+		return err
+	}
+	_, n, err := tx.FindSubscriptions(database.SubscriptionFilter{Organization: u.Organization, ApplicationID: list[0].ID, Limit: 1})
+	if err != nil || n > 0 {
+		return err
+	}
+	return p.deleteApplication(ctx, tx, list[0])
 }
 
 // ChangeApplicationOwner gives an application, with its keys and subscriptions, to

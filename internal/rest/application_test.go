@@ -129,18 +129,18 @@ func TestTenantOfTheStore(t *testing.T) {
 	admin := p.administrator(t)
 	if err := p.db.Update(t.Context(), func(tx *database.Tx) error {
 		for _, tier := range []string{"Gold", "Unlimited"} {
-			if err := tx.AddTier(&sluice.Tier{ID: tier, Organization: "o2", Level: sluice.SubscriptionTier, Name: tier}); err != nil {
+			if err := tx.AddTier(&sluice.Tier{ID: tier, Organization: "acme", Level: sluice.SubscriptionTier, Name: tier}); err != nil {
 				return err
 			}
 		}
-		return tx.AddOrganization(&sluice.Organization{ID: "o2", Name: "acme", DisplayName: "Acme"})
+		return tx.AddOrganization(&sluice.Organization{ID: "acme", Name: "acme", DisplayName: "Acme"})
 	}); err != nil {
 		t.Fatal(err)
 	}
-	theirs := p.user(t, "o2", "root", sluice.Administrator)
+	theirs := p.user(t, "acme", "root", sluice.Administrator)
 	id := p.api(t, theirs, "Theirs")
 	if err := p.db.Update(t.Context(), func(tx *database.Tx) error {
-		a, err := tx.API("o2", id)
+		a, err := tx.API("acme", id)
 		if err != nil {
 			return err
 		}
