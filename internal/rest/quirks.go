@@ -30,7 +30,7 @@ func userName(name string) string { return strings.TrimSuffix(name, "@"+tenantOf
 // does; elsewhere, one that is not the caller's is not there.
 func (s *Server) selectTenant(r *http.Request, f face, op route, a sluice.Actor) (sluice.Actor, error) {
 	id, err := s.tenant(r, r.Header.Get("X-WSO2-Tenant"), a)
-	if err != nil || id == organizationOf(a) {
+	if err != nil || id == actorOrganization(a) {
 		return a, err
 	}
 	if f.base != storeBase || op.scopes != open {
@@ -44,7 +44,7 @@ func (s *Server) selectTenant(r *http.Request, f face, op route, a sluice.Actor)
 func (s *Server) tenant(r *http.Request, name string, a sluice.Actor) (id string, err error) {
 	switch name {
 	case "":
-		return organizationOf(a), nil
+		return actorOrganization(a), nil
 	case tenantOfDefault, sluice.DefaultOrganization:
 		return sluice.DefaultOrganization, nil
 	}
@@ -56,8 +56,8 @@ func noTenant() error {
 	return sluice.Errorf(sluice.NotFound, "organization.unknown", "There is no such organization.").At("X-WSO2-Tenant")
 }
 
-// organizationOf returns the organization of an actor who may be anonymous.
-func organizationOf(a sluice.Actor) string {
+// actorOrganization returns the organization of an actor who may be anonymous.
+func actorOrganization(a sluice.Actor) string {
 	if a.Organization == "" {
 		return sluice.DefaultOrganization
 	}
