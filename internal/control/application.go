@@ -115,6 +115,9 @@ func (p *Plane) deleteApplication(ctx context.Context, tx *database.Tx, a sluice
 	if err := deleteSubscriptions(tx, database.SubscriptionFilter{Organization: a.Organization, ApplicationID: a.ID}); err != nil {
 		return err
 	}
+	if err := deleteAPIKeysOf(tx, a.ID, ""); err != nil {
+		return err
+	}
 	keys, err := tx.ConsumerKeys(a.ID)
 	if err != nil {
 		return err
@@ -145,6 +148,10 @@ func (p *Plane) deleteUnused(ctx context.Context, tx *database.Tx, u *sluice.Use
 	}
 	keys, err := tx.ConsumerKeys(list[0].ID)
 	if err != nil || len(keys) > 0 {
+		return err
+	}
+	apiKeys, err := tx.APIKeys(list[0].ID, "")
+	if err != nil || len(apiKeys) > 0 {
 		return err
 	}
 	_, n, err := tx.FindSubscriptions(database.SubscriptionFilter{Organization: u.Organization, ApplicationID: list[0].ID, Limit: 1})

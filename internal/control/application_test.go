@@ -54,6 +54,9 @@ func TestDeletedApplicationEndsItsKeysAndTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, _, err := w.plane.CreateAPIKey(sam, app.ID, APIKeyRequest{Type: sluice.ProductionKey, Name: "k"}); err != nil {
+		t.Fatal(err)
+	}
 	w.update(func(tx *database.Tx) error {
 		if err := tx.AddUser(&sluice.User{ID: "u1", Organization: sluice.DefaultOrganization, Name: "sam"}); err != nil {
 			return err
@@ -68,7 +71,7 @@ func TestDeletedApplicationEndsItsKeysAndTokens(t *testing.T) {
 	})
 	var want []string
 	for _, e := range []string{production, sandbox, both} {
-		want = append(want, "-application @ "+e, "-key @ "+e, "-subscription @ "+e, "+revocation @ "+e)
+		want = append(want, "-application @ "+e, "-key @ "+e, "-api_key @ "+e, "-subscription @ "+e, "+revocation @ "+e)
 	}
 	wantLines(t, "DeleteApplication", got, want...)
 	w.view(func(tx *database.Tx) error {
