@@ -142,7 +142,8 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("token signing key: %w", err)
 	}
-	if issuer, err = url.Parse(signer.trust.Issuer); err != nil {
+	o.Issuer = signer.trust.Issuer
+	if issuer, err = url.Parse(o.Issuer); err != nil {
 		return nil, fmt.Errorf("issuer in the database: %w", err)
 	}
 	s := &Server{
