@@ -146,7 +146,7 @@ var reservedContexts = []string{"/", "/oauth2", "/token", "/revoke", "/authorize
 
 // Limits of an API.
 const (
-	MaxOperations  = 2000
+	MaxOperations  = 10000
 	MaxDescription = 20000 // characters
 	maxName        = 60
 	maxVersion     = 30

@@ -40,6 +40,7 @@ type Config struct {
 	ControlPlane ControlPlane
 	KeyManager   KeyManager
 	Management   Management
+	Import       Import
 	Gateway      Gateway
 	TLS          TLS
 	BackendJWT   BackendJWT
@@ -131,6 +132,11 @@ type KeyManager struct {
 // Management holds the settings of the management REST API.
 type Management struct {
 	LegacyLogin bool // password grant and basic-auth registration for management clients, as apictl uses
+}
+
+// Import holds the settings of API definitions that are fetched from an address.
+type Import struct {
+	Allow []string // hosts, IP addresses and networks that may be called though they are not public
 }
 
 // Gateway holds the settings of the data plane.

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/hex"
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -197,6 +198,21 @@ func (d *Draft) settleKeyManager() {
 		c.ScopeWhitelist = append(c.ScopeWhitelist, v.Text)
 	}
 	d.Config.Management.LegacyLogin = d.bool(d.Settings.Management.LegacyLogin, d.quickstart())
+}
+
+// settleImport reads what definitions may be fetched from.
+func (d *Draft) settleImport() {
+	for _, v := range d.Settings.Import.Allow {
+		if !v.Usable() {
+			continue
+		}
+		entry := strings.ToLower(strings.TrimSpace(v.Text))
+		if network, err := netip.ParsePrefix(entry); (err != nil || network != network.Masked()) && !validHost(entry) {
+			d.problem(v, "%s %s is not a host, an address or a network like 10.0.0.0/8", v.Name, quote(v.Text))
+			continue
+		}
+		d.Config.Import.Allow = append(d.Config.Import.Allow, entry)
+	}
 }
 
 // scopeToken is the syntax of RFC 6749 section 3.3.

@@ -69,6 +69,9 @@ type Settings struct {
 	Management struct {
 		LegacyLogin Value
 	}
+	Import struct {
+		Allow []Value
+	}
 	Gateway struct {
 		Name, ClockLeeway, RemoveAuthorization, AccessLog Value
 	}
@@ -183,6 +186,7 @@ func (s *Settings) fields() []field {
 		{"key_manager.application_scope", text, &k.ApplicationScope, nil},
 		{"key_manager.scope_whitelist", texts, nil, &k.ScopeWhitelist},
 		{"management.legacy_login", boolean, &s.Management.LegacyLogin, nil},
+		{"import.allow", texts, nil, &s.Import.Allow},
 		{"gateway.name", text, &s.Gateway.Name, nil},
 		{"gateway.clock_leeway", duration, &s.Gateway.ClockLeeway, nil},
 		{"gateway.remove_authorization", boolean, &s.Gateway.RemoveAuthorization, nil},

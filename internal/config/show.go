@@ -118,6 +118,9 @@ func (p *printer) config(c *Config) {
 	})
 	p.group("key_manager", func() { p.keyManager(c.KeyManager) })
 	p.group("management", func() { p.put("legacy_login", c.Management.LegacyLogin) })
+	if len(c.Import.Allow) > 0 {
+		p.group("import", func() { p.list("allow", c.Import.Allow) })
+	}
 	p.group("gateway", func() {
 		p.optional("name", c.Gateway.Name)
 		p.put("clock_leeway", c.Gateway.ClockLeeway)

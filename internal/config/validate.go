@@ -62,6 +62,7 @@ func NewDraft(home string, layout Layout, s *Settings, o Overrides) *Draft {
 func (d *Draft) Finish() (*Config, []Problem) {
 	d.settleControlPlane()
 	d.settleKeyManager()
+	d.settleImport()
 	d.settleGateway()
 	d.settleAPIs()
 	d.settlePortals()

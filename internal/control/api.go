@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/database"
+	"github.com/sluice-api/sluice/internal/openapi"
 )
 
 // CreateAPI stores a new API in state CREATED, owned by the actor. Where a says
@@ -38,6 +39,9 @@ func (p *Plane) createAPI(ctx context.Context, a *sluice.API) error {
 		return err
 	}
 	if err := p.sealPasswords(a, nil); err != nil {
+		return err
+	}
+	if a.Definition, err = openapi.Apply(a); err != nil {
 		return err
 	}
 	return p.db.Update(ctx, func(tx *database.Tx) error {
@@ -132,9 +136,6 @@ func (p *Plane) UpdateAPI(ctx context.Context, id string, ifMatch int64, a sluic
 		if err := p.sealPasswords(&a, &old); err != nil {
 			return err
 		}
-		if err := p.checkEndpoints(tx, &a); err != nil {
-			return err
-		}
 		return p.putAPI(ctx, tx, actor, "api.change", &old, &a)
 	})
 	return a, err
@@ -159,9 +160,17 @@ func (p *Plane) putAPI(ctx context.Context, tx *database.Tx, actor sluice.Actor,
 	if err := problems.Err(); err != nil {
 		return err
 	}
+	if err := p.checkEndpoints(tx, a); err != nil {
+		return err
+	}
 	if err := checkReferences(tx, actor, a); err != nil {
 		return err
 	}
+	definition, err := openapi.Apply(a)
+	if err != nil {
+		return err
+	}
+	a.Definition = definition
 	if err := tx.PutAPI(a); err != nil {
 		return err
 	}

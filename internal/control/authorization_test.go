@@ -47,6 +47,18 @@ var methods = map[string]method{
 		_, err := w.plane.ImportOpenAPI(ctx, nil, sluice.API{})
 		return err
 	}},
+	"ReadOpenAPI": {creators, func(w *world, ctx context.Context, _ string) error {
+		_, err := w.plane.ReadOpenAPI(ctx, nil)
+		return err
+	}},
+	"FetchDefinition": {creators, func(w *world, ctx context.Context, _ string) error {
+		_, err := w.plane.FetchDefinition(ctx, "")
+		return err
+	}},
+	"PutDefinition": {creators, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.PutDefinition(ctx, id, nil, 0)
+		return err
+	}},
 	"ChangeLifecycle": {publishers, func(w *world, ctx context.Context, id string) error {
 		_, err := w.plane.ChangeLifecycle(ctx, id, "Publish", 0)
 		return err
@@ -443,7 +455,7 @@ func TestOtherOrganizationsSeeNothing(t *testing.T) {
 	ids := map[string]string{
 		"API": a.ID, "UpdateAPI": a.ID, "DeleteAPI": a.ID, "Revisions": a.ID, "Status": a.ID, "ChangeLifecycle": a.ID, "CopyAPI": a.ID, "RestoreRevision": a.ID, "ShowDeployment": a.ID, "Documents": a.ID, "Document": a.ID,
 		"AddDocument": a.ID, "ChangeDocument": a.ID, "PutDocumentContent": a.ID, "DeleteDocument": a.ID, "Thumbnail": a.ID, "PutThumbnail": a.ID,
-		"PublisherSubscriptions": a.ID, "BlockSubscription": s.ID, "UnblockSubscription": s.ID, "Lifecycle": a.ID, "LifecycleHistory": a.ID, "CreateRevision": a.ID,
+		"PublisherSubscriptions": a.ID, "BlockSubscription": s.ID, "UnblockSubscription": s.ID, "Lifecycle": a.ID, "LifecycleHistory": a.ID, "CreateRevision": a.ID, "PutDefinition": a.ID,
 		"Deploy": a.ID, "Undeploy": a.ID, "Publication": p.ID, "Application": app.ID, "Subscriptions": app.ID,
 		"Subscription": s.ID, "Unsubscribe": s.ID, "GenerateKey": app.ID, "Keys": app.ID, "Subscribe": app.ID,
 		"Key": app.ID, "UpdateKey": app.ID, "RegenerateSecret": app.ID, "AddSecret": app.ID, "DeleteSecret": app.ID, "DeleteKey": app.ID,

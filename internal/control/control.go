@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -39,6 +40,7 @@ type Plane struct {
 	logins      *logins
 	refusals    *refusals
 	revocations *revocations
+	reading     chan struct{} // holds a place for each definition that is being read
 	o           Options
 	log         *slog.Logger
 	now         func() time.Time
@@ -81,6 +83,13 @@ type Options struct {
 	// each other; nil: it is the only one. Certificate and CA are filled in here.
 	Cluster *distribution.ClusterOptions
 
+	// ImportAllow are the hosts, IP addresses and networks ("10.0.0.0/8") that a
+	// definition may be fetched from though they are not public.
+	ImportAllow []string
+
+	// Lookup resolves the hosts that definitions are fetched from; nil: net's.
+	Lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
+
 	// Dial opens connections to gateways' management ports; nil: net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -120,7 +129,7 @@ type (
 // exist from the first start: the default organization, its tiers, the
 // certificate authority and the key that signs the gateways' state.
 func New(ctx context.Context, o Options) (*Plane, error) {
-	p := &Plane{db: o.DB, o: o, log: o.Log, now: o.Now, status: newStatus(o.Now), logins: newLogins(o.Now), revocations: newRevocations(), refusals: newRefusals()}
+	p := &Plane{db: o.DB, o: o, log: o.Log, now: o.Now, status: newStatus(o.Now), logins: newLogins(o.Now), revocations: newRevocations(), refusals: newRefusals(), reading: make(chan struct{}, readers)}
 	var err error
 	if err = p.db.Update(ctx, p.firstStart); err != nil {
 		return nil, fmt.Errorf("prepare the database: %w", err)

@@ -1,20 +1,13 @@
 package control
 
 import (
-	"encoding/json"
-	"fmt"
-	"net"
-	"net/http"
-	"net/http/httptest"
-	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/openapi"
 )
 
 const bicycles = `openapi: 3.0.3
@@ -52,126 +45,6 @@ components:
         implicit: {authorizationUrl: https://example.com/, scopes: {admin: Everything else.}, x-scopes-bindings: [none]}
     key: {type: apiKey, in: header, name: X-Key}
 `
-
-func TestReadOpenAPI(t *testing.T) {
-	want := sluice.API{
-		Name: "CityBikes", Version: "1.0", Description: "Bikes.", Visibility: sluice.Public, Transports: []string{"http", "https"},
-		Operations: []sluice.Operation{
-			{Verb: "GET", Target: "/stations", Auth: sluice.AuthUser},
-			{Verb: "POST", Target: "/stations", Auth: sluice.AuthAny, Scopes: []string{"write", "admin"}},
-			{Verb: "DELETE", Target: "/stations/{id}", Auth: sluice.AuthApplication, Scopes: []string{"admin"}},
-			{Verb: "GET", Target: "/status", Auth: sluice.AuthNone},
-			{Verb: "HEAD", Target: "/status", Auth: sluice.AuthNone},
-			{Verb: "GET", Target: "/info", Auth: sluice.AuthNone},
-			{Verb: "OPTIONS", Target: "/info", Auth: sluice.AuthAny, Scopes: []string{"write"}},
-			{Verb: "PATCH", Target: "/info", Auth: sluice.AuthAny},
-		},
-		Scopes: []sluice.Scope{
-			{Name: "admin", DisplayName: "admin", Description: "Everything else."},
-			{Name: "write", DisplayName: "write", Description: "Change things.", Roles: []string{"editor", "admin"}},
-		},
-	}
-	fromYAML, err := readOpenAPI([]byte(bicycles))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !json.Valid(fromYAML.Definition) {
-		t.Errorf("the definition is stored as %s", fromYAML.Definition)
-	}
-	for name, document := range map[string][]byte{
-		"YAML": []byte(bicycles), "YAML with CRLF": []byte(strings.ReplaceAll(bicycles, "\n", "\r\n")), "YAML with a BOM": []byte("\ufeff" + bicycles),
-		"OpenAPI 3.1": []byte(strings.Replace(bicycles, "3.0.3", "3.1.0", 1)),
-	} {
-		got, err := readOpenAPI(document)
-		got.Definition = nil
-		if diff := cmp.Diff(want, got); err != nil || diff != "" {
-			t.Errorf("%s: %v\n%s", name, err, diff)
-		}
-	}
-	fromJSON, err := readOpenAPI(fromYAML.Definition) // what was made of it means the same
-	slices.SortFunc(fromJSON.Operations, func(a, b sluice.Operation) int { return strings.Compare(a.Target+a.Verb, b.Target+b.Verb) })
-	slices.SortFunc(want.Operations, func(a, b sluice.Operation) int { return strings.Compare(a.Target+a.Verb, b.Target+b.Verb) })
-	fromJSON.Definition = nil
-	if diff := cmp.Diff(want, fromJSON); err != nil || diff != "" {
-		t.Errorf("JSON: %v\n%s", err, diff)
-	}
-}
-
-const head = "openapi: 3.0.3\ninfo: {title: A, version: '1'}\n"
-
-// aliases is a document whose aliases multiply.
-func aliases() string {
-	var doc strings.Builder
-	doc.WriteString(head + "paths: {}\nx-0: &a0 [a,a,a,a,a,a,a,a,a]\n")
-	for i := 1; i < 10; i++ {
-		doc.WriteString(fmt.Sprintf("x-%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 9), ",")))
-	}
-	return doc.String()
-}
-
-func TestReadOpenAPIRefuses(t *testing.T) {
-	var operations strings.Builder
-	for i := range sluice.MaxOperations + 1 {
-		fmt.Fprintf(&operations, "  /p%d: {get: {responses: {'200': {description: ok}}}}\n", i)
-	}
-	for name, c := range map[string]struct{ document, want string }{
-		"nothing":                      {"", "empty"},
-		"binary":                       {"\x00\x01\x02", "cannot be read"},
-		"prose":                        {"Dear Sir or Madam,", "cannot be read"},
-		"a list":                       {"[]", "cannot be read"},
-		"null":                         {"null", "no OpenAPI document"},
-		"Swagger 2.0":                  {`{"swagger":"2.0","info":{"title":"A","version":"1"},"paths":{}}`, "OpenAPI 2.0 is not taken"},
-		"OpenAPI 3.2":                  {`{"openapi":"3.2.0","info":{"title":"A","version":"1"},"paths":{}}`, "OpenAPI 3.2.0 is not taken"},
-		"no paths":                     {head, "no paths"},
-		"TRACE":                        {head + "paths: {/a: {trace: {responses: {'200': {description: ok}}}}}", "verb TRACE at /a"},
-		"too many operations":          {head + "paths:\n" + operations.String(), "more than 2000 operations"},
-		"more than 10 MB":              {strings.Repeat(" ", maxDefinition+1), "more than 10485760 bytes"},
-		"multiplying aliases":          {aliases(), "too many aliases"},
-		"an alias of itself":           {head + "x-a: &a [*a]\npaths: {}\n", "cannot be read"},
-		"JSON that is deep":            {`{"openapi":"3.0.3","info":{"title":"A","version":"1"},"paths":{},"x-a":` + strings.Repeat("[", 200000) + strings.Repeat("]", 200000) + `}`, "depth"},
-		"YAML that is deep":            {head + "paths: {}\nx-a: " + strings.Repeat("[", 50000) + strings.Repeat("]", 50000), "depth"},
-		"what is a little too deep":    {head + "paths: {}\nx-a: " + strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth), "deeper than 1000"},
-		"a key twice, in YAML":         {head + "paths:\n  /a: {get: {responses: {}}}\n  /a: {put: {responses: {}}}\n", "already defined"},
-		"a key twice, in JSON":         {`{"openapi":"3.0.3","info":{"title":"A","version":"1"},"paths":{"/a":{"get":{"responses":{}},"g\u0065t":{"security":[],"responses":{}}}}}`, `key "get" twice`},
-		"a reference to a file":        {head + "paths: {/a: {$ref: 'file:///etc/passwd'}}", "file:///etc/passwd"},
-		"one among parameters":         {head + "paths: {/a: {get: {parameters: [{$ref: '../p.yaml'}], responses: {'200': {description: ok}}}}}", `"../p.yaml" leads out`},
-		"one among schemas":            {head + "paths: {}\ncomponents: {schemas: {A: {$ref: 'schemas.json#/A'}}}", "schemas.json"},
-		"a path that refers to itself": {head + "paths: {/a: {$ref: '#/paths/~1a'}}", "circular"},
-	} {
-		start := time.Now()
-		a, err := readOpenAPI([]byte(c.document))
-		wantCode(t, name, err, sluice.Invalid, "openapi.unreadable")
-		if err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n")) {
-			t.Errorf("%s: %q, want one line with %q", name, err, c.want)
-		}
-		if took := time.Since(start); took > 2*time.Second || len(a.Operations) > sluice.MaxOperations {
-			t.Errorf("%s: %d operations, after %s", name, len(a.Operations), took)
-		}
-	}
-}
-
-// Nothing that a document names is fetched.
-func TestReadOpenAPIFetchesNothing(t *testing.T) {
-	var calls atomic.Int32
-	trap := httptest.NewUnstartedServer(http.NotFoundHandler())
-	trap.Config.ConnState = func(_ net.Conn, s http.ConnState) {
-		if s == http.StateNew {
-			calls.Add(1)
-		}
-	}
-	trap.Start()
-	defer trap.Close()
-	for _, document := range []string{
-		head + "paths: {/a: {$ref: '" + trap.URL + "'}}",
-		head + "paths: {}\ncomponents: {schemas: {A: {$ref: '" + trap.URL + "/a.yaml#/A'}}}",
-		head + "servers: [{url: '" + trap.URL + "'}]\npaths: {/a: {get: {responses: {'200': {description: ok, content: {a/b: {examples: {x: {externalValue: '" + trap.URL + "'}}}}}}}}}",
-	} {
-		_, _ = readOpenAPI([]byte(document)) // whether it is taken says another test
-	}
-	if n := calls.Load(); n != 0 {
-		t.Errorf("%d connections were made", n)
-	}
-}
 
 func TestImportOverridesTheDocument(t *testing.T) {
 	w := newWorld(t)
@@ -228,25 +101,97 @@ func TestImportOverridesTheDocument(t *testing.T) {
 	}
 }
 
-func FuzzReadOpenAPI(f *testing.F) {
-	for _, seed := range []string{document, bicycles, head, aliases(), head + "paths: {/a: {$ref: '#/paths/~1a'}}", "[]", "null", "\xff\xfe\x00"} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		a, err := readOpenAPI(b)
-		if err != nil {
-			if kind := sluice.KindOf(err); kind != sluice.Invalid {
-				t.Errorf("error = %v, of kind %v", err, kind)
-			}
-			return
-		}
-		if !json.Valid(a.Definition) {
-			t.Errorf("definition is no JSON: %q", a.Definition)
-		}
-		for _, o := range a.Operations {
-			if o.Auth == sluice.AuthNone && len(o.Scopes) > 0 || o.Auth == "" || o.Verb != strings.ToUpper(o.Verb) {
-				t.Errorf("operation %+v", o)
-			}
-		}
+// An API whose operations were given with the document has them in its
+// definition, too.
+func TestImportKeepsDefinitionAndOperationsEqual(t *testing.T) {
+	w := newWorld(t)
+	a, err := w.plane.ImportOpenAPI(w.as("carla", sluice.Creator), []byte(bicycles), sluice.API{
+		Operations: []sluice.Operation{{Verb: "PUT", Target: "/x/{id}", Auth: sluice.AuthUser, Scopes: []string{"s"}}}, Scopes: []sluice.Scope{{Name: "s"}},
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := openapi.Read(t.Context(), a.Definition)
+	if diff := cmp.Diff(a.Operations, d.Operations); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
+	}
+}
+
+func TestPutDefinition(t *testing.T) {
+	w := newWorld(t)
+	carla := w.as("carla", sluice.Creator)
+	a, err := w.plane.ImportOpenAPI(carla, []byte(bicycles), sluice.API{
+		Tiers: []string{"Gold"}, Production: []sluice.Endpoint{{URL: "https://p.example.com"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	document := strings.Replace(bicycles, "x-auth-type: Application User, ", "", 1)
+	document = strings.Replace(document, "    post:\n", "    put:\n", 1)
+	b, err := w.plane.PutDefinition(carla, a.ID, []byte(document), a.RowVersion)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := append([]sluice.Operation(nil), a.Operations...)
+	want[1].Verb = "PUT" // and GET /stations still asks for a user
+	if diff := cmp.Diff(want, b.Operations); diff != "" || b.RowVersion != a.RowVersion+1 || b.Name != a.Name {
+		t.Errorf("row version %d, name %s, operations:\n%s", b.RowVersion, b.Name, diff)
+	}
+	stored, _, err := w.plane.API(carla, a.ID)
+	if err != nil || string(stored.Definition) != string(b.Definition) || cmp.Diff(stored.Operations, b.Operations) != "" {
+		t.Errorf("stored: %+v, %v", stored, err)
+	}
+	d, err := openapi.Read(t.Context(), b.Definition)
+	if diff := cmp.Diff(b.Operations, d.Operations); err != nil || diff != "" {
+		t.Errorf("the definition says %v\n%s", err, diff)
+	}
+
+	before := w.counts()
+	for name, c := range map[string]struct {
+		document string
+		version  int64
+		kind     sluice.Kind
+		code     string
+	}{
+		"somebody else was first":  {bicycles, a.RowVersion, sluice.Changed, "changed"},
+		"what is no definition":    {"[]", 0, sluice.Invalid, "openapi.unreadable"},
+		"what is too large":        {strings.Repeat(" ", openapi.MaxSize+1), 0, sluice.Invalid, "openapi.too_large"},
+		"a tier that is not there": {strings.Replace(bicycles, "x-auth-type: Application User", "x-throttling-tier: Nine", 1), 0, sluice.Invalid, "tier.unknown"},
+		"a scope nobody defines":   {strings.Replace(bicycles, "[write, admin]", "[delete]", 1), 0, sluice.Invalid, "api.operation"},
+	} {
+		_, err := w.plane.PutDefinition(carla, a.ID, []byte(c.document), c.version)
+		wantCode(t, name, err, c.kind, c.code)
+	}
+	w.move(a.ID, "Publish")
+	_, err = w.plane.PutDefinition(carla, a.ID, []byte(bicycles), 0)
+	wantCode(t, "a creator changes what is published", err, sluice.Forbidden, "api.state_forbids")
+	if after := w.counts(); after[0] != before[0] {
+		t.Errorf("refused changes left publications %v, before %v", after, before)
+	}
+}
+
+// A15: an endpoint that leads back to the platform is refused.
+func TestA15EndpointsThatLeadBack(t *testing.T) {
+	w := newWorld(t, func(o *Options) {
+		o.OwnAddresses = []string{"localhost:9763"}
+		o.LocalHost = func(host string) bool { return host == "localhost" || host == "127.0.0.1" }
+	})
+	v := w.environment(production).Vhosts[0]
+	for name, endpoint := range map[string]string{
+		"a gateway":                    "https://" + v.Host + ":8243/x",
+		"the operations port":          "http://localhost:9763/",
+		"the same by another name":     "http://127.0.0.1:9763/metrics",
+		"the management port":          w.plane.o.ManagementURL + "/api",
+		"javascript":                   "javascript:alert(1)",
+		"a file":                       "file:///etc/passwd",
+		"gopher":                       "gopher://example.com/",
+		"a user name":                  "https://u:p@example.com/",
+		"what does not say which port": "https://" + v.Host + ":443/a b?c",
+	} {
+		_, err := w.plane.ImportOpenAPI(w.as("carla", sluice.Creator), []byte(bicycles), sluice.API{Production: []sluice.Endpoint{{URL: endpoint}}})
+		wantCode(t, name+" "+endpoint, err, sluice.Invalid, "api.endpoint")
+	}
+	if _, err := w.plane.ImportOpenAPI(w.as("carla", sluice.Creator), []byte(bicycles), sluice.API{Production: []sluice.Endpoint{{URL: "http://localhost:9999/"}}}); err != nil {
+		t.Errorf("another port of this machine: %v", err)
+	}
 }

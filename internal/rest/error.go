@@ -126,6 +126,7 @@ var wso2Numbers = map[wso2Key]number{
 	{"environment.unknown", sluice.Invalid}:     {code: 900504, message: "Gateway Environment Not Found"},
 	{"environment.vhost_twice", sluice.Invalid}: {code: 900509, message: "Duplicate vhost"},
 	{"openapi.unreadable", sluice.Invalid}:      {code: 900754, message: "Error while parsing OpenAPI definition"},
+	{"openapi.too_large", sluice.Invalid}:       {code: 900754, message: "Error while parsing OpenAPI definition", status: http.StatusRequestEntityTooLarge},
 
 	{"api.lifecycle", sluice.Conflict}:         {code: 900381, message: "Invalid lifecycle action", status: http.StatusBadRequest},
 	{"environment.taken", sluice.Conflict}:     {code: 900507, message: "Gateway environment already exists", status: http.StatusBadRequest},

@@ -116,9 +116,9 @@ func TestImports(t *testing.T) {
 		"a tier that is none":        {parts: []string{"file", weather, "additionalProperties", `{"name":"O","context":"/o","policies":["Huge"]}`}, status: 400, code: "tier.unknown"},
 		"no definition":              {parts: []string{"additionalProperties", "{}"}, status: 400, code: "import.definition"},
 		"two definitions":            {parts: []string{"file", weather, "inlineAPIDefinition", weather}, status: 400, code: "import.definition"},
-		"an address":                 {parts: []string{"url", "http://169.254.169.254/"}, status: 501, code: "import.url"},
+		"an address":                 {parts: []string{"url", "http://169.254.169.254/"}, status: 403, code: "import.address"},
 		"properties that are broken": {parts: []string{"file", weather, "additionalProperties", "{"}, status: 400, code: "body.json"},
-		"an older OpenAPI":           {parts: []string{"file", `{"swagger":"2.0","info":{"title":"x","version":"1"},"paths":{}}`}, status: 400, code: "openapi.unreadable", number: 900754},
+		"an older Swagger":           {parts: []string{"file", `{"swagger":"1.1","info":{"title":"x","version":"1"},"paths":{}}`}, status: 400, code: "openapi.unreadable", number: 900754},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := p.importAPI(t, token, c.parts...)

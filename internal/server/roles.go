@@ -118,7 +118,9 @@ func (s *Server) openPlane(ctx context.Context, c *controlRole) error {
 		BackendJWT: control.BackendJWT{
 			Enabled: s.cfg.BackendJWT.Enabled, Header: s.cfg.BackendJWT.Header, Dialect: s.cfg.BackendJWT.Dialect, OmitUser: s.cfg.BackendJWT.OmitUser,
 		},
-		Environments: s.environments(), Cluster: s.cluster(), LocalHost: s.local, Dial: s.dial, Scopes: rest.ScopesOf, Log: s.log, Now: s.now,
+		Environments: s.environments(), Cluster: s.cluster(), LocalHost: s.local,
+		ImportAllow: s.cfg.Import.Allow,
+		Dial: s.dial, Scopes: rest.ScopesOf, Log: s.log, Now: s.now,
 		IssueToken: func(ctx context.Context, key string, scopes []string, ttl time.Duration) (sluice.Secret, time.Duration, []string, error) {
 			return c.keys.IssueApplicationToken(ctx, key, scopes, ttl) // the Key Manager needs the plane first
 		},
