@@ -170,7 +170,7 @@ func (s *Server) generateToken(w http.ResponseWriter, r *http.Request) error {
 }
 
 // mapKeys answers why a client that exists cannot be mapped.
-func (s *Server) mapKeys(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) mapKeys(_ http.ResponseWriter, r *http.Request) error {
 	var q struct {
 		Key string `json:"consumerKey"`
 	}
@@ -180,5 +180,5 @@ func (s *Server) mapKeys(w http.ResponseWriter, r *http.Request) error {
 	if err := s.plane.MapKey(r.Context(), r.PathValue("applicationId"), q.Key); err != nil {
 		return err
 	}
-	return unsupported(w, r)
+	return web.Refuse(http.StatusNotImplemented, "operation.unsupported", "Sluice does not map consumer keys of other Key Managers.")
 }

@@ -82,7 +82,7 @@ func (s *Server) Handler() http.Handler {
 func (s *Server) faces() []face {
 	wso2 := face{
 		scopePrefix: "apim:", scopeMissing: sluice.Unauthenticated, write: writeWSO2,
-		unserved: route{scopes: anyone, handle: unsupported},
+		unserved: route{scopes: anyone, handle: moved},
 	}
 	publisher, store, admin, registration := wso2, wso2, wso2, wso2
 	publisher.base, publisher.routes = publisherBase, s.publisher()

@@ -65,10 +65,15 @@ func (s *Server) mount(f face) {
 		}
 		byPath[r.path][r.method] = r
 	}
+	also := publishedBelow(f.base)
 	for p, methods := range byPath {
-		s.mux.Handle(f.base+p, web.Handler(s.dispatch(f, methods), f.write, s.log))
+		s.mux.Handle(f.base+p, web.Handler(s.dispatch(f, methods, also[shape(p)]), f.write, s.log))
+		delete(also, shape(p))
 	}
-	nothing := web.Handler(s.dispatch(f, nil), f.write, s.log)
+	for _, p := range also {
+		s.mux.Handle(f.base+p.path, web.Handler(s.dispatch(f, nil, p), f.write, s.log))
+	}
+	nothing := web.Handler(s.dispatch(f, nil, publishedPath{}), f.write, s.log)
 	s.mux.Handle(f.base, nothing)
 	s.mux.Handle(f.base+"/", nothing)
 }
@@ -115,8 +120,8 @@ func unprintable(s string) bool {
 }
 
 // dispatch serves one path: it finds the route of the method, who calls, and
-// whether the token has a scope for it.
-func (s *Server) dispatch(f face, methods map[string]route) web.HandlerFunc {
+// whether the token has a scope for it. also is what is published of the path.
+func (s *Server) dispatch(f face, methods map[string]route, also publishedPath) web.HandlerFunc {
 	allow := strings.Join(slices.Sorted(maps.Keys(methods)), ", ")
 	return func(w http.ResponseWriter, r *http.Request) error {
 		method := r.Method
@@ -125,7 +130,7 @@ func (s *Server) dispatch(f face, methods map[string]route) web.HandlerFunc {
 		}
 		op, ok := methods[method]
 		if !ok {
-			op = f.unserved
+			op = also.unserved(f, r.Method)
 		}
 		r, err := s.identify(w, r, f, op)
 		if err != nil {
@@ -224,34 +229,12 @@ func notThere(w http.ResponseWriter, _ *http.Request) error {
 	return sluice.Errorf(sluice.NotFound, "path.unknown", "There is nothing at this path.")
 }
 
-// unsupported answers for operations that WSO2's API may have and Sluice has
-// not: a clear 501 instead of a guess or an empty success.
-func unsupported(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Del("Allow")
+// moved answers as notThere, and names what took the place of an older path.
+func moved(w http.ResponseWriter, r *http.Request) error {
 	base := callOf(r).base
-	p := strings.TrimPrefix(r.URL.Path, base)
-	if successor := successorOf(base, p); successor != "" {
+	if successor := successorOf(base, strings.TrimPrefix(r.URL.Path, base)); successor != "" {
+		w.Header().Del("Allow")
 		return sluice.Errorf(sluice.NotFound, "path.moved", "This path is no more; use %s.", successor)
 	}
-	return web.Refuse(http.StatusNotImplemented, "operation.unsupported", "Sluice does not offer %s %s.", methodName(r.Method), template(p))
-}
-
-// methodName returns a method that may be shown.
-func methodName(m string) string {
-	switch m {
-	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
-		return m
-	}
-	return "this method at"
-}
-
-// template returns a path with {id} for each segment that is not a plain word.
-func template(p string) string {
-	segments := strings.Split(p, "/")
-	for i, s := range segments {
-		if strings.ContainsFunc(s, func(r rune) bool { return (r < 'a' || r > 'z') && r != '-' }) {
-			segments[i] = "{id}"
-		}
-	}
-	return strings.Join(segments, "/")
+	return notThere(w, r)
 }
