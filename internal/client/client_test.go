@@ -55,7 +55,7 @@ func start(t *testing.T) *platform {
 	var keys *keymanager.Server
 	plane, err := control.New(t.Context(), control.Options{
 		DB: db, ManagementURL: p.url, Quickstart: true, RevealSecrets: true, PasswordGrant: true, LegacyLogin: true,
-		AccessTokenTTL: time.Hour, MaxAccessTokenTTL: 24 * time.Hour, LocalHost: func(string) bool { return true },
+		AccessTokenTTL: time.Hour, MaxAccessTokenTTL: 24 * time.Hour, LocalHost: func(host string) bool { return host == "127.0.0.1" || host == "localhost" },
 		Environments: []control.ConfiguredEnvironment{
 			{Environment: sluice.Environment{Name: "East", Type: sluice.HybridEnvironment, Vhosts: []sluice.Vhost{{Host: "east.example.com", HTTPPort: 80, HTTPSPort: 8244}}}},
 			{Environment: sluice.Environment{Name: "West", Type: sluice.SandboxEnvironment, Vhosts: []sluice.Vhost{{Host: "west.example.com", HTTPSPort: 443}}}},

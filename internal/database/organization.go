@@ -58,11 +58,13 @@ func (tx *Tx) OrganizationIsRemembered(id string) (bool, error) {
 	return n > 0, err
 }
 
-// DeleteOrganization deletes an organization with its tiers. That it owns nothing
-// else must have been found out.
+// DeleteOrganization deletes an organization with its tiers and categories. That it
+// owns nothing else must have been found out.
 func (tx *Tx) DeleteOrganization(id string) error {
-	if _, err := tx.exec(`delete from tiers where organization = $1`, id); err != nil {
-		return err
+	for _, table := range []string{"tiers", "categories"} {
+		if _, err := tx.exec(`delete from `+table+` where organization = $1`, id); err != nil {
+			return err
+		}
 	}
 	return tx.change("organization", `delete from organizations where id = $1`, id)
 }

@@ -155,6 +155,16 @@ func (p *platform) do(t *testing.T, token, call, body string, header ...string) 
 
 func (p *platform) send(t *testing.T, r *http.Request) reply {
 	t.Helper()
+	var sent []byte
+	if r.GetBody != nil {
+		again, err := r.GetBody()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sent, err = io.ReadAll(again); err != nil {
+			t.Fatal(err)
+		}
+	}
 	client := *p.http.Client()
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	answer, err := client.Do(r)
@@ -170,6 +180,7 @@ func (p *platform) send(t *testing.T, r *http.Request) reply {
 		t.Errorf("%s %s: X-Trace-Id = %q, want 32 digits", r.Method, r.URL.Path, id)
 	}
 	checkAnswer(t, p.rest, r, answer, body)
+	checkContract(t, p.rest, r, sent, answer, body)
 	return reply{answer.StatusCode, answer.Header, body}
 }
 

@@ -112,11 +112,6 @@ environments:
 	stop = run(t, serverOf(t, s.cfg.Home, yaml))
 	ready(t, ports[1])
 	bearer := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+secret.Reveal()) }
-	refused := do(t, c, http.MethodGet, traffic+"/nothing/2.0", "")
-	trace := do(t, c, http.MethodGet, management+"/api/sluice/v1/traces/"+refused.header.Get("X-Trace-Id"), "", bearer)
-	if trace.status != 200 || !strings.Contains(trace.body, `"step":"api"`) || !strings.Contains(trace.body, `"path":"/nothing/2.0"`) {
-		t.Errorf("trace of a refused call = %d %s", trace.status, trace.body)
-	}
 	var gateways struct {
 		List []struct{ EnvironmentID, State string }
 	}
@@ -125,6 +120,11 @@ environments:
 		err := json.Unmarshal([]byte(a.body), &gateways)
 		return err == nil && len(gateways.List) == 1 && gateways.List[0].State == "connected"
 	})
+	refused := do(t, c, http.MethodGet, traffic+"/nothing/2.0", "")
+	trace := do(t, c, http.MethodGet, management+"/api/sluice/v1/traces/"+refused.header.Get("X-Trace-Id"), "", bearer)
+	if trace.status != 200 || !strings.Contains(trace.body, `"step":"api"`) || !strings.Contains(trace.body, `"path":"/nothing/2.0"`) {
+		t.Errorf("trace of a refused call = %d %s", trace.status, trace.body)
+	}
 	a := do(t, c, http.MethodPost, management+"/api/sluice/v1/enrolment-tokens", `{"environmentId":"`+gateways.List[0].EnvironmentID+`"}`, bearer)
 	var join struct{ Token string }
 	if err := json.Unmarshal([]byte(a.body), &join); err != nil || a.status != http.StatusCreated {
