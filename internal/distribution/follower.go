@@ -69,11 +69,14 @@ type Follower struct {
 	framer    *framer
 	key       nkeys.KeyPair
 	publicKey string
+	copyKey   *copyKey
 	every     time.Duration // heartbeatEvery
 	ping      time.Duration // pingEvery
 	started   atomic.Bool
-	loaded    chan struct{} // closed by Run
-	news      chan struct{} // capacity 1: Reports has news
+
+	checkAfter time.Duration // checkAfter
+	loaded     chan struct{} // closed by Run
+	news       chan struct{} // capacity 1: Reports has news
 
 	mu     sync.Mutex // guards status and others
 	status followerState
@@ -131,8 +134,12 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	if err != nil {
 		return nil, fmt.Errorf("follower: %w", err)
 	}
+	copyKey, err := newCopyKey(o.Seed)
+	if err != nil {
+		return nil, err
+	}
 	f := &Follower{
-		o: o, framer: framer, key: key, publicKey: publicKey, every: heartbeatEvery, ping: pingEvery,
+		o: o, framer: framer, key: key, publicKey: publicKey, copyKey: copyKey, every: heartbeatEvery, ping: pingEvery, checkAfter: checkAfter,
 		loaded: make(chan struct{}), news: make(chan struct{}, 1), status: followerState{url: o.URL},
 	}
 	for _, other := range o.Others {
@@ -191,7 +198,7 @@ func (f *Follower) Run(ctx context.Context) error {
 	defer cancel()
 	r := newFollowing(f)
 	defer r.close()
-	r.load()
+	r.load(ctx)
 	sessions := make(chan *session)
 	wg.Go(func() { f.connect(ctx, sessions) })
 	r.run(ctx, sessions)

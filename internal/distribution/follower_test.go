@@ -39,7 +39,7 @@ func TestCopyIsMended(t *testing.T) {
 	clock.add(2 * lastMendWait)
 	eventually(t, "the copy is mended", func() bool { return m.follower.Status().Err == nil })
 	m.stop()
-	loaded, _, err := reloadSigned(t, dir, c.signer)
+	loaded, _, err := reloadOf(t, dir, c.signer, m.follower.o.Seed)
 	if err != nil || loaded.signed.generation != ch.Generation {
 		t.Errorf("the copy holds %+v, %v", loaded, err)
 	}

@@ -19,10 +19,11 @@ const (
 	clockSlack    = time.Minute           // an answer signed longer before the one before it is a replayed one
 	firstMendWait = time.Minute           // between tries to write a copy that could not be written; doubled up to lastMendWait
 	lastMendWait  = time.Hour
+	checkAfter    = time.Second // that a local copy was applied, all of it is computed anew: calls come first
 )
 
 // following is a Follower at work. All of it belongs to the goroutine of Run;
-// the one beside it, which catches up, only returns what it finds.
+// those beside it, which catch up and check, only return what they find.
 type following struct {
 	f       *Follower
 	replica replica
@@ -45,6 +46,9 @@ type following struct {
 	soon       *time.Timer // runs out when news are to be sent
 	collecting bool        // soon is running
 
+	checked    chan error // outcome of checking the local copy
+	distrusted bool       // what was applied from it is wrong
+
 	mendWait time.Duration
 	mendAt   time.Time // when a broken copy may be written anew
 }
@@ -58,8 +62,9 @@ func newFollowing(f *Follower) *following {
 	r := &following{
 		f:        f,
 		replica:  replica{environment: f.o.EnvironmentID, keys: f.o.StateKeys},
-		copy:     localCopy{dir: f.o.Dir, environment: f.o.EnvironmentID, keys: f.o.StateKeys, log: f.o.Log},
+		copy:     localCopy{dir: f.o.Dir, environment: f.o.EnvironmentID, keys: f.o.StateKeys, key: f.copyKey, log: f.o.Log},
 		caught:   make(chan catchUpResult, 1),
+		checked:  make(chan error, 1),
 		retry:    time.NewTimer(time.Hour),
 		soon:     time.NewTimer(time.Hour),
 		mendWait: firstMendWait,
@@ -76,8 +81,8 @@ func (r *following) close() {
 	r.copy.close()
 }
 
-// load applies the local copy.
-func (r *following) load() {
+// load applies the local copy, and checks it later on.
+func (r *following) load(ctx context.Context) {
 	loaded, err := r.copy.load()
 	r.noteCopy()
 	heard, fellBack := r.copy.lastHeard(), r.copy.damaged
@@ -91,10 +96,40 @@ func (r *following) load() {
 		}
 		return
 	}
-	r.replica.state, r.replica.signed, r.replica.newest = loaded.state.withoutBodies(), loaded.signed, loaded.signed
+	r.replica.signed, r.replica.newest = loaded.signed, loaded.signed
 	r.apply(Update{Complete: true, Put: loaded.state.items()}, true)
+	r.replica.state = loaded.state.withoutBodies()
 	r.f.o.Log.Info("local copy applied", "epoch", loaded.signed.epoch, "generation", loaded.signed.generation, "items", loaded.state.size)
 	r.copy.compact(&r.replica.signed, r.replica.state)
+	r.noteCopy()
+	if !loaded.plain {
+		r.check(ctx, loaded)
+	}
+}
+
+// check computes everything of the local copy anew, in a goroutine of its own.
+func (r *following) check(ctx context.Context, loaded *loadedCopy) {
+	r.catching.Go(func() {
+		wait := time.NewTimer(r.f.checkAfter)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+			r.checked <- loaded.check()
+		case <-ctx.Done():
+		}
+	})
+}
+
+// notWhatItSays goes on after a copy that was applied has turned out wrong:
+// everything is fetched again. Until then it is served, for want of another.
+func (r *following) notWhatItSays(err error) {
+	r.f.o.Log.Error("the local copy is not what it was sealed as", "err", err)
+	if r.stopCatch != nil {
+		r.stopCatch()
+	}
+	r.distrusted = true
+	r.replica.distrust()
+	r.copy.damaged = fmt.Errorf("local copy: %w", err)
 	r.noteCopy()
 }
 
@@ -154,6 +189,10 @@ func (r *following) run(ctx context.Context, sessions <-chan *session) {
 			err = r.answer(m)
 		case c := <-r.caught:
 			err = r.caughtUp(c)
+		case err := <-r.checked:
+			if err != nil {
+				r.notWhatItSays(err)
+			}
 		case <-r.retry.C:
 			r.waiting = false
 		case <-r.f.news:
@@ -269,7 +308,8 @@ func (r *following) caughtUp(c catchUpResult) error {
 	defer r.noteCopy()
 	if c.err == nil && r.replica.adopt(c.got) {
 		r.failed = 0
-		r.apply(Update{Complete: c.got.complete, Put: c.got.put, Remove: c.got.remove}, false)
+		r.apply(Update{Complete: c.got.complete, Anew: r.distrusted, Put: c.got.put, Remove: c.got.remove}, false)
+		r.distrusted = false
 		if c.got.complete {
 			r.copy.replace(&c.got.signed, c.got.put)
 			return nil

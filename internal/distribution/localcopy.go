@@ -18,9 +18,10 @@ const compactFrom = 1 << 20
 
 // localCopy is a gateway's copy of its state, on disk. A generation of it is a
 // base file with all items under a signed root, and a log of the changes since,
-// each under its own; the forms are in copyfile.go. A new base is written
-// beside, synced and renamed; the generation before it is kept. What is read is
-// used only as far as it adds up to a root that a trusted key has signed.
+// each under its own, all sealed with the gateway's key; the forms are in
+// copyfile.go. A new base is written beside, synced and renamed; the generation
+// before it is kept. What is read is used only as far as it adds up to a root
+// that a trusted key has signed.
 //
 // After a write or a sync has failed the copy is broken: nothing is appended to
 // it and the failed sync is not tried again, since the system may have dropped
@@ -30,6 +31,7 @@ type localCopy struct {
 	dir         string
 	environment string
 	keys        []ed25519.PublicKey
+	key         *copyKey
 	log         *slog.Logger
 
 	sequence uint64   // of the generation in use; 0: none
@@ -86,15 +88,10 @@ func (c *localCopy) lastHeard() time.Time {
 // errNoCopy is given where there is no copy at all.
 var errNoCopy = errors.New("there is no local copy yet")
 
-// loadedCopy is a verified state with bodies.
-type loadedCopy struct {
-	signed signedRoot
-	state  *state
-}
-
 // load reads the newest generation that holds a verified state, and opens it
-// for appending. It returns errNoCopy where there is none, and else says of
-// every generation what is wrong with it.
+// for appending; one that is not sealed is written anew and removed. It returns
+// errNoCopy where there is none, and else says of every generation what is wrong
+// with it.
 func (c *localCopy) load() (*loadedCopy, error) {
 	sequences, err := c.sequences()
 	if err != nil {
@@ -115,6 +112,14 @@ func (c *localCopy) load() (*loadedCopy, error) {
 			c.damaged = nil
 		}
 		c.sequence = n
+		if loaded.plain {
+			c.replace(&loaded.signed, loaded.state.items())
+			if c.broken == nil {
+				_ = os.Remove(c.basePath(n))
+				_ = os.Remove(c.logPath(n))
+			}
+			return loaded, nil
+		}
 		c.reopen(logSize)
 		return loaded, nil
 	}
@@ -129,7 +134,7 @@ func (c *localCopy) read(n uint64) (*loadedCopy, int64, error) {
 		return nil, 0, err
 	}
 	defer g.close()
-	loaded, good, err := replay(g.base, g.log, g.logSize, func(s *signedRoot) error { return s.verify(c.environment, c.keys) })
+	loaded, good, err := replay(g.base, g.log, g.logSize, c.key, func(s *signedRoot) error { return s.verify(c.environment, c.keys) })
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", filepath.Base(g.base.Name()), err)
 	}
@@ -230,7 +235,7 @@ func (c *localCopy) append(ch *change) {
 	if c.broken != nil || c.file == nil {
 		return
 	}
-	n, err := c.file.Write(appendRecord(nil, ch))
+	n, err := c.file.Write(appendRecord(nil, c.key, ch, c.logSize))
 	c.logSize += int64(n)
 	c.dirty = true
 	c.fail(err)
@@ -264,10 +269,17 @@ func (c *localCopy) close() {
 
 // replace writes a new generation that holds a complete state, with bodies.
 func (c *localCopy) replace(signed *signedRoot, items []Item) {
-	c.renew(signed, len(items), func(put func(Item) error) error {
-		for _, it := range items {
-			if err := put(it); err != nil {
-				return err
+	s := emptyState().with(entriesOf(items, true), nil)
+	if s.root != signed.root {
+		c.fail(errCopy)
+		return
+	}
+	c.renew(signed, s, func(put func(Item) error) error {
+		for _, bucket := range s.buckets {
+			for _, e := range bucket {
+				if err := put(Item{ID: e.id, Digest: e.digest, Body: e.body}); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -287,14 +299,14 @@ func (c *localCopy) compact(signed *signedRoot, s *state) {
 		return
 	}
 	defer from.close()
-	c.renew(signed, s.size, func(put func(Item) error) error {
-		return copyItems(from.base, from.log, from.logSize, s, put)
+	c.renew(signed, s, func(put func(Item) error) error {
+		return copyItems(from.base, from.log, from.logSize, c.key, s, put)
 	})
 }
 
 // renew writes the next generation from what each gives and goes over to it.
 // Of the others only the one in use until now is kept.
-func (c *localCopy) renew(signed *signedRoot, count int, each func(put func(Item) error) error) {
+func (c *localCopy) renew(signed *signedRoot, s *state, each func(put func(Item) error) error) {
 	previous := c.sequence
 	sequences, err := c.sequences()
 	if err != nil {
@@ -305,7 +317,7 @@ func (c *localCopy) renew(signed *signedRoot, count int, each func(put func(Item
 	if len(sequences) > 0 {
 		next = max(next, sequences[0]+1)
 	}
-	size, err := writeBase(c.basePath(next), signed, count, each)
+	size, err := writeBase(c.basePath(next), c.key, signed, s, each)
 	if err != nil {
 		c.fail(err)
 		return

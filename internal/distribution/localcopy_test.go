@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/sluice-api/sluice"
 )
 
 // writer makes copies as a gateway would.
@@ -25,8 +27,17 @@ type writer struct {
 
 var testSigner = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
 
+func testKey(t testing.TB, seed sluice.Secret) *copyKey {
+	t.Helper()
+	key, err := newCopyKey(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
 func newCopy(t testing.TB, dir string) *localCopy {
-	c := &localCopy{dir: dir, environment: "prod", keys: []ed25519.PublicKey{testSigner.Public().(ed25519.PublicKey)}, log: logger(t)}
+	c := &localCopy{dir: dir, environment: "prod", keys: []ed25519.PublicKey{testSigner.Public().(ed25519.PublicKey)}, key: testKey(t, "a seed"), log: logger(t)}
 	t.Cleanup(c.close)
 	return c
 }
@@ -76,10 +87,11 @@ func reload(t testing.TB, dir string) (*loadedCopy, *localCopy, error) {
 	return loaded, c, err
 }
 
-// reloadSigned does so with another control plane's key.
-func reloadSigned(t testing.TB, dir string, signer ed25519.PrivateKey) (*loadedCopy, *localCopy, error) {
+// reloadOf does so with another control plane's key, for another gateway.
+func reloadOf(t testing.TB, dir string, signer ed25519.PrivateKey, seed sluice.Secret) (*loadedCopy, *localCopy, error) {
 	t.Helper()
 	c := newCopy(t, dir)
+	c.key = testKey(t, seed)
 	c.keys = []ed25519.PublicKey{signer.Public().(ed25519.PublicKey)}
 	loaded, err := c.load()
 	return loaded, c, err
@@ -273,7 +285,7 @@ func foreign(t *testing.T, dir string) {
 
 func writeTestBase(t *testing.T, path string, r *signedRoot, s *state) {
 	t.Helper()
-	if _, err := writeBase(path, r, s.size, func(put func(Item) error) error {
+	if _, err := writeBase(path, testKey(t, "a seed"), r, s, func(put func(Item) error) error {
 		for _, it := range s.items() {
 			if err := put(it); err != nil {
 				return err
@@ -382,9 +394,10 @@ func FuzzCopyFiles(f *testing.F) {
 	f.Add(base, log)
 	f.Add(base, []byte{})
 	f.Add([]byte(baseMagic), []byte(logMagic))
+	f.Add([]byte(plainBase), []byte(plainLog))
 	keys := w.copy.keys
 	f.Fuzz(func(t *testing.T, base, log []byte) {
-		loaded, good, err := replay(bytes.NewReader(base), bytes.NewReader(log), int64(len(log)), func(s *signedRoot) error { return s.verify("prod", keys) })
+		loaded, good, err := replay(bytes.NewReader(base), bytes.NewReader(log), int64(len(log)), w.copy.key, func(s *signedRoot) error { return s.verify("prod", keys) })
 		if err != nil {
 			return
 		}

@@ -88,7 +88,7 @@ func (r *replica) next() (*change, error) {
 
 // adopt takes the outcome of catching up, unless what is here is as new.
 func (r *replica) adopt(c *caughtUp) bool {
-	if r.state != nil && !c.signed.newerThan(&r.signed) {
+	if r.state == nil && !c.complete || r.state != nil && !c.signed.newerThan(&r.signed) {
 		return false
 	}
 	r.state, r.signed = c.state, c.signed
@@ -111,6 +111,10 @@ func (r *replica) start() *state {
 	}
 	return r.state
 }
+
+// distrust forgets the state here, which was not what it was taken for. Only
+// catching up with all of the newest one heard of goes on from there.
+func (r *replica) distrust() { r.state, r.signed = nil, signedRoot{} }
 
 func (r *replica) drop(c *change) {
 	delete(r.held, c.signed.generation)

@@ -42,7 +42,7 @@ func (g *Gateway) Apply(u distribution.Update) {
 	defer g.applying.Unlock()
 	last := g.state.Load()
 	c := &change{
-		g: g, last: last, environment: last.environment,
+		g: g, last: last, anew: u.Anew, environment: last.environment,
 		directory: last.directory.Edit(u.Complete),
 		fresh:     make(map[string]*route),
 		gone:      make(map[string]bool),
@@ -75,6 +75,7 @@ func (g *Gateway) Apply(u distribution.Update) {
 type change struct {
 	g           *Gateway
 	last        *state
+	anew        bool // nothing is taken over from last
 	environment *artifact.Environment
 	directory   *policy.DirectoryEdit
 	fresh       map[string]*route // built now, by API id
@@ -113,7 +114,7 @@ func (c *change) serves(item distribution.Item) bool {
 		return false
 	}
 	r := c.last.routes[id]
-	return r != nil && r.digest == item.Digest.String()
+	return !c.anew && r != nil && r.digest == item.Digest.String()
 }
 
 func (c *change) put(d decoded) {
