@@ -70,7 +70,11 @@ func Run(args []string, out, err io.Writer) int {
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	if rerr := parsed.Run(&environment{out: out, err: err}); rerr != nil {
-		_, _ = fmt.Fprintln(err, "sluice:", rerr)
+		text := rerr.Error()
+		if problems, ok := errors.AsType[config.Problems](rerr); ok {
+			text = strings.ReplaceAll(problems.Error(), "\n", "\nsluice: ")
+		}
+		_, _ = fmt.Fprintln(err, "sluice:", text)
 		return 1
 	}
 	return 0
@@ -128,11 +132,7 @@ func (h *home) load() (*config.Config, error) {
 	}
 	cfg, problems := load(dir, o)
 	if len(problems) > 0 {
-		lines := make([]string, len(problems))
-		for i, p := range problems {
-			lines[i] = p.Error()
-		}
-		return nil, errors.New(strings.Join(lines, "\nsluice: "))
+		return nil, config.Problems(problems)
 	}
 	return cfg, nil
 }

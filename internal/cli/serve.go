@@ -3,6 +3,9 @@ package cli
 import (
 	"context"
 	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/sluice-api/sluice/internal/server"
 )
@@ -13,7 +16,8 @@ type serveCommand struct {
 	Debug bool `help:"Log everything."`
 }
 
-// Run runs the process until it is told to stop.
+// Run runs the process until it is told to stop. SIGHUP makes it read its
+// configuration again.
 func (c *serveCommand) Run(ctx context.Context, e *environment) error {
 	cfg, err := c.load()
 	if err != nil {
@@ -24,7 +28,10 @@ func (c *serveCommand) Run(ctx context.Context, e *environment) error {
 		level = slog.LevelDebug
 	}
 	slog.SetDefault(logger(e.err, slog.LevelError)) // for libraries that log on their own
-	s, err := server.New(cfg, server.Options{Version: version(), Log: logger(e.err, level)})
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	s, err := server.New(cfg, server.Options{Version: version(), Log: logger(e.err, level), Reload: c.load, Hangup: hangup})
 	if err != nil {
 		return err
 	}

@@ -56,10 +56,10 @@ func start(t *testing.T) *platform {
 	plane, err := control.New(t.Context(), control.Options{
 		DB: db, ManagementURL: p.url, Quickstart: true, RevealSecrets: true, PasswordGrant: true, LegacyLogin: true,
 		AccessTokenTTL: time.Hour, MaxAccessTokenTTL: 24 * time.Hour, LocalHost: func(host string) bool { return host == "127.0.0.1" || host == "localhost" },
-		Environments: []control.ConfiguredEnvironment{
+		Settings: control.Settings{Environments: []control.ConfiguredEnvironment{
 			{Environment: sluice.Environment{Name: "East", Type: sluice.HybridEnvironment, Vhosts: []sluice.Vhost{{Host: "east.example.com", HTTPPort: 80, HTTPSPort: 8244}}}},
 			{Environment: sluice.Environment{Name: "West", Type: sluice.SandboxEnvironment, Vhosts: []sluice.Vhost{{Host: "west.example.com", HTTPSPort: 443}}}},
-		},
+		}},
 		Scopes: rest.ScopesOf, Log: log, Now: time.Now,
 		InspectToken: func(sluice.Secret) (t control.SignedToken, ok bool) { return t, false },
 		IssueToken: func(ctx context.Context, key string, scopes []string, ttl time.Duration) (sluice.Secret, time.Duration, []string, error) {

@@ -13,6 +13,7 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -237,6 +238,18 @@ type Problem struct {
 	File string // relative to the home
 	Line int    // 0 where it concerns the whole file
 	Text string
+}
+
+// Problems are all things wrong with a configuration.
+type Problems []Problem
+
+// Error returns one problem on each line.
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i, one := range p {
+		lines[i] = one.Error()
+	}
+	return strings.Join(lines, "\n")
 }
 
 // Error returns "FILE:LINE: text".

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/database"
@@ -25,6 +26,9 @@ func (p *Plane) CreateApplication(ctx context.Context, a *sluice.Application) er
 		a.TokenType = "JWT"
 	}
 	if err := a.Validate(); err != nil {
+		return err
+	}
+	if err := p.offered(a.Tier); err != nil {
 		return err
 	}
 	return p.db.Update(ctx, func(tx *database.Tx) error { return addApplication(ctx, tx, a) })
@@ -73,6 +77,11 @@ func (p *Plane) PutApplication(ctx context.Context, a *sluice.Application, ifMat
 		}
 		if err := knownApplicationTier(tx, a); err != nil {
 			return err
+		}
+		if a.Tier != before.Tier {
+			if err := p.offered(a.Tier); err != nil {
+				return err
+			}
 		}
 		if err := tx.PutApplication(a); err != nil {
 			return err
@@ -275,6 +284,7 @@ func (p *Plane) welcome(ctx context.Context, u *sluice.User) error {
 			return err
 		}
 		tiers, err := tx.Tiers(u.Organization, sluice.ApplicationTier)
+		tiers = slices.DeleteFunc(tiers, func(t sluice.Tier) bool { return p.offered(t.Name) != nil })
 		if err != nil || len(tiers) == 0 {
 			return err
 		}

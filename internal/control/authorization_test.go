@@ -400,7 +400,7 @@ var unasked = map[string]string{
 	"EnsureAdministrator": "the first start", "HasAdministrator": "the first start",
 	"ResetAdministrator": "the command line on the home", "CreateAccessTokenFor": "the command line on the home",
 	"VerifyAuditOffline": "the command line on the home", "Refused": "it counts who was not known",
-	"OwnJoinToken": "the own process", "Run": "the process", "BusHandler": "gateways sign a nonce",
+	"OwnJoinToken": "the own process", "Run": "the process", "Reconfigure": "the process", "BusHandler": "gateways sign a nonce",
 	"Display": "public", "ServerCertificate": "public", "Unenrolled": "public", "CAFingerprint": "public", "CACertificates": "public",
 }
 

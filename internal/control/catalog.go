@@ -16,7 +16,7 @@ type StoreAPI struct {
 // storeStates are the states in which the API Store lists an API.
 func (p *Plane) storeStates() []sluice.Lifecycle {
 	states := []sluice.Lifecycle{sluice.Published, sluice.Prototyped}
-	if p.o.Display.AllAPIs {
+	if p.settings.Load().Display.AllAPIs {
 		states = append(states, sluice.Deprecated)
 	}
 	return states
@@ -35,7 +35,7 @@ type Display struct {
 }
 
 // Display returns what the configuration says of the pages.
-func (p *Plane) Display() Display { return p.o.Display }
+func (p *Plane) Display() Display { return p.settings.Load().Display }
 
 // visible reports whether the Store shows an API to the actor.
 func visible(a *sluice.API, actor sluice.Actor) bool {
@@ -96,7 +96,7 @@ func liveSomewhere(gateways []GatewayStatus) bool {
 // StoreAPIs returns a page of the APIs that the Store lists for the actor.
 func (p *Plane) StoreAPIs(ctx context.Context, f APIFilter) (list []sluice.API, total int, err error) {
 	actor := reader(ctx)
-	f.Organization, f.States, f.Newest = actor.Organization, p.storeStates(), !p.o.Display.MultipleVersions
+	f.Organization, f.States, f.Newest = actor.Organization, p.storeStates(), !p.settings.Load().Display.MultipleVersions
 	f.Visibility, f.StoreRoles = "", accessRoles(actor)
 	if !actor.Known() {
 		f.Visibility = sluice.Public

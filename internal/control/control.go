@@ -21,6 +21,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,6 +46,9 @@ type Plane struct {
 	log         *slog.Logger
 	now         func() time.Time
 	unenrolled  unenrolled
+
+	settings     atomic.Pointer[Settings]
+	reconfigured chan struct{} // one place; tells that settings are others
 }
 
 // Options are what a Plane needs.
@@ -64,16 +68,8 @@ type Options struct {
 	// that no API may have for its endpoint.
 	OwnAddresses []string
 
-	// Environments are the gateway environments that the configuration fixes.
-	Environments []ConfiguredEnvironment
-
-	// CORS is what browsers may do with APIs that say nothing of it; nil: what
-	// gateways do by themselves, which is policy.DefaultCORS.
-	CORS *sluice.CORS
-
-	BackendJWT  BackendJWT
-	Display     Display
-	NoUnlimited bool // the tier without a limit is not offered
+	Settings   // those of the start; Reconfigure changes them
+	BackendJWT BackendJWT
 
 	// LocalHost reports whether a host name or address is this machine, where a
 	// peer's certificate may be pinned at first contact.
@@ -108,6 +104,20 @@ type Options struct {
 	Now func() time.Time
 }
 
+// Settings are what the configuration says and what may change while the control
+// plane runs. They are not changed once they are given.
+type Settings struct {
+	// Environments are the gateway environments that the configuration fixes.
+	Environments []ConfiguredEnvironment
+
+	// CORS is what browsers may do with APIs that say nothing of it; nil: what
+	// gateways do by themselves, which is policy.DefaultCORS.
+	CORS *sluice.CORS
+
+	Display     Display
+	NoUnlimited bool // the tier without a limit is not offered
+}
+
 // Page is a part of a list.
 type Page struct{ Offset, Limit int }
 
@@ -129,7 +139,8 @@ type (
 // exist from the first start: the default organization, its tiers, the
 // certificate authority and the key that signs the gateways' state.
 func New(ctx context.Context, o Options) (*Plane, error) {
-	p := &Plane{db: o.DB, o: o, log: o.Log, now: o.Now, status: newStatus(o.Now), logins: newLogins(o.Now), revocations: newRevocations(), refusals: newRefusals(), reading: make(chan struct{}, readers)}
+	p := &Plane{db: o.DB, o: o, log: o.Log, now: o.Now, status: newStatus(o.Now), logins: newLogins(o.Now), revocations: newRevocations(), refusals: newRefusals(), reading: make(chan struct{}, readers), reconfigured: make(chan struct{}, 1)}
+	p.settings.Store(&o.Settings)
 	var err error
 	if err = p.db.Update(ctx, p.firstStart); err != nil {
 		return nil, fmt.Errorf("prepare the database: %w", err)
@@ -197,12 +208,30 @@ func (p *Plane) Run(ctx context.Context) error {
 	g.Go(func() error { return p.settle(ctx) })
 	g.Go(func() error { return p.keepHouse(ctx) })
 	g.Go(func() error { return p.seal(ctx) })
-	for _, e := range p.o.Environments {
-		if e.ServerURL != "" && e.Username != "" {
-			g.Go(func() error { return p.enrolConfigured(ctx, e) })
-		}
-	}
+	g.Go(func() error { return p.enrolAll(ctx) })
 	return g.Wait()
+}
+
+// Reconfigure takes over what the configuration says now, by the rules of a
+// start: environments are added, changed, or left to administrators, and what is
+// deployed follows. On an error everything stays as it was.
+func (p *Plane) Reconfigure(ctx context.Context, s Settings) error {
+	was := p.settings.Swap(&s) // before the transaction, which compiles by it
+	err := p.db.Update(ctx, func(tx *database.Tx) error {
+		if err := p.syncEnvironments(tx); err != nil {
+			return err
+		}
+		return p.followCORS(tx)
+	})
+	if err != nil {
+		p.settings.Store(was)
+		return fmt.Errorf("take over the configuration: %w", err)
+	}
+	select {
+	case p.reconfigured <- struct{}{}:
+	default: // it is told already
+	}
+	return nil
 }
 
 // ManagementURL is the address of the portals and of this API: "https://host:9443".

@@ -39,7 +39,7 @@ func (p *Plane) deploy(tx *database.Tx, a *sluice.API, r *sluice.Revision, e *sl
 	}
 	compiled, missing := artifact.Compile(r, e, d.Vhost, a)
 	if compiled != nil && compiled.CORS == nil {
-		compiled.CORS = p.o.CORS
+		compiled.CORS = p.settings.Load().CORS
 	}
 	if compiled == nil {
 		d.Skipped, d.LiveAt = missing, time.Time{}

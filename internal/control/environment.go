@@ -26,7 +26,8 @@ type ConfiguredEnvironment struct {
 // their order. One that is no longer configured is kept as it is, and is then
 // an administrator's to change: nothing is undeployed by a typing error.
 func (p *Plane) syncEnvironments(tx *database.Tx) error {
-	if p.o.Cluster != nil && len(p.o.Environments) == 0 {
+	fixed := p.settings.Load().Environments
+	if p.o.Cluster != nil && len(fixed) == 0 {
 		return nil // they are in the file of another control plane
 	}
 	existing, err := tx.Environments()
@@ -35,7 +36,7 @@ func (p *Plane) syncEnvironments(tx *database.Tx) error {
 	}
 	ctx := sluice.WithActor(context.Background(), sluice.System())
 	configured := map[string]bool{}
-	for i, c := range p.o.Environments {
+	for i, c := range fixed {
 		e := c.Environment
 		e.Position, e.Configured = i, true
 		old, found := environmentNamed(existing, c.Name)
@@ -78,8 +79,8 @@ const sealedCORS = "control/cors"
 // followCORS compiles everything that is deployed anew where the installation's
 // CORS setting is another than at the start before.
 func (p *Plane) followCORS(tx *database.Tx) error {
-	wanted := digest(p.o.CORS)
-	if p.o.CORS == nil {
+	wanted := digest(p.settings.Load().CORS)
+	if p.settings.Load().CORS == nil {
 		wanted = ""
 	}
 	was, err := tx.Sealed(sealedCORS)

@@ -81,11 +81,11 @@ func newWorldAt(t testing.TB, change ...func(*Options)) *world {
 		IssueToken: func(_ context.Context, key string, scopes []string, _ time.Duration) (sluice.Secret, time.Duration, []string, error) {
 			return sluice.Secret("token of " + key), time.Hour, scopes, nil
 		},
-		Environments: []ConfiguredEnvironment{
+		Settings: Settings{Environments: []ConfiguredEnvironment{
 			environment(production, sluice.ProductionEnvironment, "prod.example.com"),
 			environment(sandbox, sluice.SandboxEnvironment, "sand.example.com"),
 			environment(both, sluice.HybridEnvironment, "both.example.com", "other.example.com"),
-		},
+		}},
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})), Now: time.Now,
 	}
 	for _, f := range change {

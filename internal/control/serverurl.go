@@ -30,11 +30,65 @@ const (
 // shown where the environment knows no gateway.
 var errEnrolled = errors.New("the gateway there has joined already, but not this environment; to let it join here, stop it and remove the folder state/gateway of its home")
 
+// enrolTarget is what one gateway is enrolled by.
+type enrolTarget struct {
+	environment, serverURL, username string
+	password                         sluice.Secret
+	from                             string
+}
+
+// enrolAll enrols the gateways of the configuration, of a new one too, until ctx
+// ends.
+func (p *Plane) enrolAll(ctx context.Context) error {
+	type work struct {
+		stop context.CancelFunc
+		done chan struct{} // closed when it has ended
+	}
+	running := map[enrolTarget]work{}
+	for {
+		wanted := map[enrolTarget]ConfiguredEnvironment{}
+		for _, e := range p.settings.Load().Environments {
+			if e.ServerURL != "" && e.Username != "" {
+				wanted[enrolTarget{e.Name, e.ServerURL, e.Username, e.Password, e.From}] = e
+			}
+		}
+		for t, w := range running {
+			if _, stays := wanted[t]; !stays || ctx.Err() != nil {
+				w.stop()
+				<-w.done
+				delete(running, t)
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		for t, e := range wanted {
+			if _, works := running[t]; works {
+				continue
+			}
+			own, stop := context.WithCancel(ctx)
+			w := work{stop, make(chan struct{})}
+			running[t] = w
+			go func() {
+				defer close(w.done)
+				if err := p.enrolConfigured(own, e); err != nil {
+					p.log.Error("gateway cannot be enrolled", "environment", e.Name, "err", err)
+				}
+			}()
+		}
+		select {
+		case <-ctx.Done():
+		case <-p.reconfigured:
+		}
+	}
+}
+
 // enrolConfigured calls the gateway at an environment's ServerURL, with the
 // environment's credentials and a join token, until one has joined there;
 // whichever side is up first. The gateway checks the credentials against its own
 // file and joins at the control plane that file names.
 func (p *Plane) enrolConfigured(ctx context.Context, e ConfiguredEnvironment) error {
+	defer p.unenrolled.set(e, nil)
 	u, err := url.Parse(e.ServerURL)
 	if err != nil {
 		return fmt.Errorf("%s: ServerURL: %w", e.From, err)
@@ -49,6 +103,9 @@ func (p *Plane) enrolConfigured(ctx context.Context, e ConfiguredEnvironment) er
 	var offer joinOffer
 	for ctx.Err() == nil {
 		done, err := p.enrolOnce(ctx, e, &offer)
+		if ctx.Err() != nil {
+			break
+		}
 		p.unenrolled.set(e, err)
 		switch {
 		case err != nil && err.Error() != told:

@@ -1,7 +1,9 @@
 package control
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -106,9 +108,70 @@ func TestUnlimitedIsNotOffered(t *testing.T) {
 	if !has() {
 		t.Error("Unlimited is not offered by default")
 	}
-	w.o.NoUnlimited = true
-	w.restart()
+	a := w.published("Weather")
+	sam := w.as("sam", sluice.Subscriber)
+	app := sluice.Application{Name: "Before", Tier: sluice.Unlimited}
+	if err := w.plane.CreateApplication(sam, &app); err != nil {
+		t.Fatal(err)
+	}
+	settings := w.o.Settings
+	settings.NoUnlimited = true
+	if err := w.plane.Reconfigure(t.Context(), settings); err != nil {
+		t.Fatal(err)
+	}
 	if has() {
 		t.Error("Unlimited is offered nevertheless")
+	}
+	another := sluice.Application{Name: "After", Tier: sluice.Unlimited}
+	wantCode(t, "an application with it", w.plane.CreateApplication(sam, &another), sluice.Forbidden, "tier.not_offered")
+	_, err := w.plane.Subscribe(sam, app.ID, a.ID, sluice.Unlimited)
+	wantCode(t, "a subscription with it", err, sluice.Forbidden, "tier.not_offered")
+	app.Description = "Keeps what it has."
+	if err := w.plane.PutApplication(sam, &app, 0); err != nil {
+		t.Errorf("an application that has it: %v", err)
+	}
+}
+
+// Environments of a configuration that is read again begin to be enrolled, and
+// those that go are not called any more.
+func TestReconfigureEnrols(t *testing.T) {
+	w := newWorldAt(t)
+	n, joined := newNeighbour(t), make(chan struct{})
+	n.take = func(token sluice.Secret) {
+		if _, err := w.plane.Enrol(w.from("127.0.0.1"), enrolment(t, token, "gw")); err != nil {
+			t.Error(err)
+		}
+		close(joined)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.plane.enrolAll(ctx) }()
+	settings := w.o.Settings
+	settings.Environments = append([]ConfiguredEnvironment{configured("https://127.0.0.1:1")}, settings.Environments[1:]...)
+	if err := w.plane.Reconfigure(t.Context(), settings); err != nil {
+		t.Fatal(err)
+	}
+	eventually := func(what string, ok func() bool) {
+		t.Helper()
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for !ok() {
+			select {
+			case <-t.Context().Done():
+				t.Fatal(what)
+			case <-tick.C:
+			}
+		}
+	}
+	eventually("nobody says that the gateway cannot be reached", func() bool { return len(w.plane.Unenrolled()) == 1 })
+	settings.Environments = append([]ConfiguredEnvironment{configured(n.URL)}, settings.Environments[1:]...)
+	if err := w.plane.Reconfigure(t.Context(), settings); err != nil {
+		t.Fatal(err)
+	}
+	<-joined
+	eventually("an address that is not configured any more is in trouble", func() bool { return len(w.plane.Unenrolled()) == 0 })
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("enrolAll = %v", err)
 	}
 }

@@ -27,6 +27,9 @@ func (p *Plane) Subscribe(ctx context.Context, applicationID, apiID, tier string
 		if a.State != sluice.Published {
 			return sluice.Errorf(sluice.Forbidden, "subscription.state", "The API is %s; only a published one can be subscribed to.", a.State)
 		}
+		if err := p.offered(tier); err != nil {
+			return err
+		}
 		if err := offers(tx, &a, actor, tier); err != nil {
 			return err
 		}
@@ -82,6 +85,11 @@ func (p *Plane) ChangeTier(ctx context.Context, id, tier string, ifMatch int64) 
 		}
 		if err := offers(tx, &a, actor, tier); err != nil {
 			return err
+		}
+		if tier != s.Tier {
+			if err := p.offered(tier); err != nil {
+				return err
+			}
 		}
 		before := s
 		s.Tier = tier

@@ -18,12 +18,21 @@ func (p *Plane) Tiers(ctx context.Context, level sluice.TierLevel) (list []sluic
 	actor := reader(ctx)
 	err = p.db.View(ctx, func(tx *database.Tx) error {
 		list, err = tx.Tiers(actor.Organization, level)
-		if p.o.NoUnlimited {
+		if p.settings.Load().NoUnlimited {
 			list = slices.DeleteFunc(list, func(t sluice.Tier) bool { return t.Name == sluice.Unlimited })
 		}
 		return err
 	})
 	return list, err
+}
+
+// offered refuses the tier without a limit where the installation does not offer
+// it: Forbidden "tier.not_offered".
+func (p *Plane) offered(tier string) error {
+	if tier == sluice.Unlimited && p.settings.Load().NoUnlimited {
+		return sluice.Errorf(sluice.Forbidden, "tier.not_offered", "The tier %q is not offered here.", tier).At("throttlingPolicy")
+	}
+	return nil
 }
 
 // addDefaultTiers gives a new organization the tiers that each has at first.
@@ -77,7 +86,7 @@ func (p *Plane) SubscriptionTiers(ctx context.Context, apiID string) (list []slu
 			if err != nil {
 				return err
 			}
-			if !actor.Known() || t.OpenTo(actor.Roles) {
+			if p.offered(name) == nil && (!actor.Known() || t.OpenTo(actor.Roles)) {
 				list = append(list, t)
 			}
 		}

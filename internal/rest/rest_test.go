@@ -68,10 +68,10 @@ func start(t *testing.T, change ...func(*control.Options)) *platform {
 		IssueToken: func(_ context.Context, key string, scopes []string, _ time.Duration) (sluice.Secret, time.Duration, []string, error) {
 			return sluice.Secret("first-token-of-" + key), time.Hour, scopes, nil
 		},
-		Environments: []control.ConfiguredEnvironment{
+		Settings: control.Settings{Environments: []control.ConfiguredEnvironment{
 			{Environment: environment("Production Gateway", sluice.ProductionEnvironment, 8281, 8244)},
 			{Environment: environment("Sandbox Gateway", sluice.SandboxEnvironment, 8282, 8245)},
-		},
+		}},
 	}
 	for _, f := range change {
 		f(&o)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -78,6 +79,48 @@ func nameOf(leaf *x509.Certificate) string {
 	return "nobody"
 }
 
+// fromFiles presents a certificate that the operator brought. A handshake that
+// follows a change of the files reads them again, so that a renewed certificate
+// needs no restart; where they cannot be used, the one before is presented on.
+func fromFiles(cert, key string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	var (
+		mu   sync.Mutex // guards what follows
+		last *tls.Certificate
+		of   [2]fileState
+	)
+	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		now := [2]fileState{stateOf(cert), stateOf(key)}
+		if last != nil && now == of {
+			return last, nil
+		}
+		c, err := tls.LoadX509KeyPair(cert, key)
+		switch {
+		case err == nil:
+			last, of = &c, now
+		case last == nil:
+			return nil, fmt.Errorf("load the certificate: %w", err)
+		}
+		return last, nil
+	}
+}
+
+// fileState is by what a file is known to have changed.
+type fileState struct {
+	size     int64
+	modified time.Time
+}
+
+// stateOf returns the state of a file, the zero one where it cannot be seen.
+func stateOf(name string) fileState {
+	info, err := os.Stat(name)
+	if err != nil {
+		return fileState{}
+	}
+	return fileState{info.Size(), info.ModTime()}
+}
+
 // remindAt are the times before the end of a certificate at which it is said.
 func remindAt() []time.Duration {
 	const day = 24 * time.Hour
@@ -95,6 +138,19 @@ func reminder(now, end time.Time) time.Duration {
 	return times[i]
 }
 
+// judge keeps the health of a certificate, and returns when it ends where it
+// serves.
+func (s *Server) judge(c ownCertificate) (end time.Time, ok bool) {
+	end, err := c.check(s.now())
+	if err != nil {
+		s.health.degrade(c.setting, err.Error())
+		s.log.Error("certificate does not serve", "err", err)
+		return end, false
+	}
+	s.health.degrade(c.setting, "")
+	return end, true
+}
+
 // watchCertificates warns 30, 7 and 1 days before a certificate ends, and keeps
 // the health of one that does not serve any more. Files are read anew each time.
 func (s *Server) watchCertificates(ctx context.Context) error {
@@ -103,13 +159,10 @@ func (s *Server) watchCertificates(ctx context.Context) error {
 	said := map[string]time.Duration{}
 	for {
 		for _, c := range s.ownCertificates() {
-			end, err := c.check(s.now())
-			if err != nil {
-				s.health.degrade(c.setting, err.Error())
-				s.log.Error("certificate does not serve", "err", err)
+			end, ok := s.judge(c)
+			if !ok {
 				continue
 			}
-			s.health.degrade(c.setting, "")
 			near := reminder(s.now(), end)
 			if near != 0 && near != said[c.setting] {
 				s.log.Warn("certificate ends soon; renew it, no restart is needed", "setting", c.setting, "file", filepath.Base(c.file), "end", end.UTC())

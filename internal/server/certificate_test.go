@@ -16,6 +16,15 @@ import (
 	"time"
 )
 
+func newTestKey(t *testing.T) crypto.Signer {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
 // certificateFiles writes a certificate for a host and the key, and returns
 // their names.
 func certificateFiles(t *testing.T, key, filed crypto.Signer, host string, from, to time.Time, mode os.FileMode) (cert, keyFile string) {
@@ -47,13 +56,7 @@ func certificateFiles(t *testing.T, key, filed crypto.Signer, host string, from,
 func TestG7OwnCertificate(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	const day = 24 * time.Hour
-	newKey := func() crypto.Signer {
-		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return k
-	}
+	newKey := func() crypto.Signer { return newTestKey(t) }
 	t.Setenv("GODEBUG", "rsa1024min=0")
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {

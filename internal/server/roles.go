@@ -113,14 +113,14 @@ func (s *Server) openPlane(ctx context.Context, c *controlRole) error {
 		DB: c.db, ManagementURL: s.managementURL(), Quickstart: s.cfg.Profile == config.Quickstart,
 		RevealSecrets: s.cfg.KeyManager.RevealSecrets, PasswordGrant: s.cfg.KeyManager.PasswordGrant, LegacyLogin: s.cfg.Management.LegacyLogin,
 		AccessTokenTTL: s.cfg.KeyManager.AccessTokenTTL, MaxAccessTokenTTL: s.cfg.KeyManager.MaxAccessTokenTTL,
-		CORS: s.cors(), NoUnlimited: !s.cfg.Tiers.Unlimited, Display: s.display(),
+		Settings:     settings(s.cfg),
 		OwnAddresses: []string{s.cfg.Listen.Management, s.cfg.Listen.Operations, s.cfg.Listen.HTTP, s.cfg.Listen.HTTPS},
 		BackendJWT: control.BackendJWT{
 			Enabled: s.cfg.BackendJWT.Enabled, Header: s.cfg.BackendJWT.Header, Dialect: s.cfg.BackendJWT.Dialect, OmitUser: s.cfg.BackendJWT.OmitUser,
 		},
-		Environments: s.environments(), Cluster: s.cluster(), LocalHost: s.local,
+		Cluster: s.cluster(), LocalHost: s.local,
 		ImportAllow: s.cfg.Import.Allow,
-		Dial: s.dial, Scopes: rest.ScopesOf, Log: s.log, Now: s.now,
+		Dial:        s.dial, Scopes: rest.ScopesOf, Log: s.log, Now: s.now,
 		IssueToken: func(ctx context.Context, key string, scopes []string, ttl time.Duration) (sluice.Secret, time.Duration, []string, error) {
 			return c.keys.IssueApplicationToken(ctx, key, scopes, ttl) // the Key Manager needs the plane first
 		},
@@ -146,10 +146,17 @@ func (s *Server) cluster() *distribution.ClusterOptions {
 
 func (c *controlRole) close() { _ = c.db.Close() } // every commit is already on the disk
 
+// settings translates what may change while the process runs.
+func settings(cfg *config.Config) control.Settings {
+	return control.Settings{
+		Environments: environments(cfg), CORS: cors(cfg), NoUnlimited: !cfg.Tiers.Unlimited, Display: display(cfg),
+	}
+}
+
 // environments translates the configured environments.
-func (s *Server) environments() []control.ConfiguredEnvironment {
+func environments(cfg *config.Config) []control.ConfiguredEnvironment {
 	var list []control.ConfiguredEnvironment
-	for _, e := range s.cfg.Environments {
+	for _, e := range cfg.Environments {
 		if e.Own {
 			e.ServerURL = "" // its gateway is in this process and joins by itself
 		}
@@ -165,8 +172,8 @@ func (s *Server) environments() []control.ConfiguredEnvironment {
 }
 
 // cors translates the CORS setting; nil where it is what gateways do anyway.
-func (s *Server) cors() *sluice.CORS {
-	c := s.cfg.CORS
+func cors(cfg *config.Config) *sluice.CORS {
+	c := cfg.CORS
 	set := &sluice.CORS{Enabled: c.Enabled, Origins: c.Origins, Methods: c.Methods, Headers: c.Headers, Credentials: c.Credentials}
 	if reflect.DeepEqual(set, policy.DefaultCORS()) {
 		return nil
@@ -174,13 +181,13 @@ func (s *Server) cors() *sluice.CORS {
 	return set
 }
 
-func (s *Server) display() control.Display {
-	store, publisher := s.cfg.Store, s.cfg.Publisher
+func display(cfg *config.Config) control.Display {
+	store, publisher := cfg.Store, cfg.Publisher
 	return control.Display{
 		AllAPIs: store.DisplayAllAPIs, MultipleVersions: store.DisplayMultipleVersions,
 		HideComments: !store.DisplayComments, HideRatings: !store.DisplayRatings,
 		StoreURL: store.URL, PublisherURL: publisher.URL, StorePage: store.APIsPerPage, PublisherPage: publisher.APIsPerPage,
-		RevokeURL: s.cfg.KeyManager.RevokeURL,
+		RevokeURL: cfg.KeyManager.RevokeURL,
 	}
 }
 
@@ -268,19 +275,6 @@ func (s *Server) managementCertificate() func(*tls.ClientHelloInfo) (*tls.Certif
 		return s.control.cert
 	}
 	return s.gateway.managementCertificate
-}
-
-// fromFiles presents a certificate that the operator brought. The files are
-// read at each handshake that follows a change, so that a renewed certificate
-// needs no restart.
-func fromFiles(cert, key string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		c, err := tls.LoadX509KeyPair(cert, key)
-		if err != nil {
-			return nil, fmt.Errorf("load the certificate: %w", err)
-		}
-		return &c, nil
-	}
 }
 
 // pool returns a certificate pool of PEM certificates.

@@ -41,6 +41,8 @@ type Server struct {
 	version string
 	log     *slog.Logger
 	now     func() time.Time
+	reload  func() (*config.Config, error)
+	hangup  <-chan os.Signal
 	health  *health
 	control *controlRole // nil: this process is a gateway only
 	gateway *gatewayRole // nil: this process has no gateway
@@ -50,6 +52,11 @@ type Server struct {
 type Options struct {
 	Version string
 	Log     *slog.Logger
+
+	// Reload reads the configuration again each time that Hangup says so; nil:
+	// the process keeps what it was given. Its errors may be config.Problems.
+	Reload func() (*config.Config, error)
+	Hangup <-chan os.Signal
 }
 
 // New returns the process that cfg describes. It opens nothing.
@@ -57,7 +64,7 @@ func New(cfg *config.Config, o Options) (*Server, error) {
 	if cfg.TLS.ManagementCertificate != "" && cfg.Role != config.GatewayOnly {
 		return nil, errors.New("tls.management_certificate: a control plane of this version presents the certificate of its own CA, which gateways pin; leave the setting out")
 	}
-	return &Server{cfg: cfg, version: o.Version, log: o.Log, now: func() time.Time { return time.Now().UTC() }, health: newHealth()}, nil
+	return &Server{cfg: cfg, version: o.Version, log: o.Log, reload: o.Reload, hangup: o.Hangup, now: func() time.Time { return time.Now().UTC() }, health: newHealth()}, nil
 }
 
 // Run runs the process until ctx ends or one of its parts fails.
@@ -107,6 +114,9 @@ func (s *Server) Run(ctx context.Context) error {
 		g.Go(func() error { return s.gateway.run(ctx) })
 	}
 	g.Go(func() error { return s.watchCertificates(ctx) })
+	if s.reload != nil {
+		g.Go(func() error { return s.follow(ctx) })
+	}
 	secure := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.managementCertificate(), NextProtos: []string{"h2", "http/1.1"}}
 	serve(g, ctx, s.newHTTPServer(web.Wrap(mux, s.log, s.now)), overTLS(management, secure))
 	serve(g, ctx, s.newHTTPServer(s.operations()), operations)
