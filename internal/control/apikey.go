@@ -69,7 +69,7 @@ func (p *Plane) CreateTestKey(ctx context.Context, apiID string) (k sluice.APIKe
 	}
 	k, secret = p.newAPIKey(actor, APIKeyRequest{Type: sluice.ProductionKey, Name: actor.Name, TTL: testKeyTTL})
 	err = p.db.Update(ctx, func(tx *database.Tx) error {
-		a, err := tx.API(actor.Organization, apiID)
+		a, err := readable(tx, actor, apiID)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/artifact"
+	"github.com/sluice-api/sluice/internal/database"
 )
 
 // item returns an item of an environment's snapshot, nil where it is not in it.
@@ -90,6 +91,33 @@ func TestTestKey(t *testing.T) {
 	}
 }
 
+// Who has none of the roles that an API is restricted to neither tries it out
+// nor reads where its backends are.
+func TestRestrictedAPIKeepsItsBackends(t *testing.T) {
+	w := newWorld(t)
+	a := w.api("Weather", "production")
+	env := w.environment(production).ID
+	w.update(func(tx *database.Tx) error {
+		stored, err := tx.API(a.Organization, a.ID)
+		if err != nil {
+			return err
+		}
+		stored.AccessControl = []sluice.Role{"partner"}
+		return tx.PutAPI(&stored)
+	})
+	for name, known := range map[string]bool{"outsider": false, "partner": true} {
+		ctx := w.as("carla", sluice.Creator, sluice.Role(name))
+		_, _, readErr := w.plane.EndpointOverride(ctx, a.ID, env)
+		_, _, keyErr := w.plane.CreateTestKey(ctx, a.ID)
+		_, putErr := w.plane.PutEndpointOverride(ctx, a.ID, sluice.EndpointOverride{EnvironmentID: env}, 0)
+		for what, err := range map[string]error{"EndpointOverride": readErr, "CreateTestKey": keyErr, "PutEndpointOverride": putErr} {
+			if known && err != nil || !known && !sluice.IsNotFound(err) {
+				t.Errorf("%s of an %s: %v", what, name, err)
+			}
+		}
+	}
+}
+
 func TestEndpointPasswords(t *testing.T) {
 	w := newWorld(t)
 	carla := w.as("carla", sluice.Creator)
@@ -157,6 +185,7 @@ func TestOwnEndpoints(t *testing.T) { // A15
 			t.Errorf("%s: %v", url, err)
 		}
 	}
+	wantOwn(t, w, a)
 	for _, url := range []string{"javascript:alert(1)", "file:///etc/passwd", "gopher://x/", "http://u:p@x/"} {
 		a.Sandbox = []sluice.Endpoint{{URL: url}}
 		_, err := w.plane.UpdateAPI(w.admin(), a.ID, 0, a)
@@ -164,7 +193,35 @@ func TestOwnEndpoints(t *testing.T) { // A15
 	}
 }
 
-func TestEndpointOverrides(t *testing.T) {
+// wantOwn tries every way into an API for an endpoint that leads back to Sluice:
+// a, which has none yet, comes to have one as an environment is moved to the
+// address of its backend.
+func wantOwn(t *testing.T, w *world, a sluice.API) {
+	t.Helper()
+	admin := w.admin()
+	loop := []sluice.Endpoint{{URL: "https://prod.example.com:8243/x"}}
+	_, err := w.plane.ImportOpenAPI(admin, []byte(document), sluice.API{Name: "Loop", Context: "/loop", Production: loop})
+	wantCode(t, "import", err, sluice.Invalid, "api.endpoint")
+	_, err = w.plane.PutEndpointOverride(admin, a.ID, sluice.EndpointOverride{EnvironmentID: w.environment(sandbox).ID, Sandbox: loop}, 0)
+	wantCode(t, "own endpoints of an environment", err, sluice.Invalid, "api.endpoint")
+
+	backend := sluice.EndpointOverride{EnvironmentID: w.environment(production).ID, Production: []sluice.Endpoint{{URL: "https://later.example.com:8243"}}}
+	if _, err := w.plane.PutEndpointOverride(admin, a.ID, backend, 0); err != nil {
+		t.Fatal(err)
+	}
+	frozen := w.revision(a.ID)
+	w.o.OwnAddresses = append(w.o.OwnAddresses, "later.example.com:8243")
+	w.restart()
+	_, err = w.plane.CopyAPI(admin, a.ID, "9.0", false)
+	wantCode(t, "copy", err, sluice.Invalid, "api.endpoint")
+	_, err = w.plane.RestoreRevision(admin, a.ID, frozen.ID)
+	wantCode(t, "restore", err, sluice.Invalid, "api.endpoint")
+	if _, err := w.plane.PutEndpointOverride(admin, a.ID, sluice.EndpointOverride{EnvironmentID: backend.EnvironmentID}, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEndpointOverrides(t *testing.T) { // CONTRACT 4-10
 	w := newWorld(t)
 	a := w.api("Weather", "production")
 	env := w.environment(sandbox)

@@ -127,7 +127,7 @@ func (p *Plane) EndpointOverride(ctx context.Context, apiID, environmentID strin
 		return o, 0, err
 	}
 	err = p.db.View(ctx, func(tx *database.Tx) error {
-		a, err := tx.API(actor.Organization, apiID)
+		a, err := readable(tx, actor, apiID)
 		if err != nil {
 			return err
 		}

@@ -28,6 +28,9 @@ func (p *Plane) CopyAPI(ctx context.Context, apiID, version string, byDefault bo
 		if err := a.Validate(); err != nil {
 			return err
 		}
+		if err := p.checkEndpoints(tx, &a); err != nil {
+			return err
+		}
 		versions, err := tx.APIVersions(a.Organization, a.Name)
 		if err != nil {
 			return err

@@ -10,6 +10,10 @@ import (
 // every port of a host; backends neither see nor set them.
 const ownCookies = "__Host-sluice"
 
+// maxHops is how many proxies a request may have passed, as its Via says; more
+// are a loop that does not lead through this process alone.
+const maxHops = 20
+
 // receive takes everything out of a request's fields that concerns this hop
 // alone (RFC 9110 §7.6.1) or that only a gateway may say, before any policy
 // looks at them. So no client can have a field removed that Sluice sets later.
@@ -22,7 +26,7 @@ func (g *Gateway) receive(x *policy.Exchange) (probe bool, _ *policy.Fault) {
 	kept := x.Request.Fields[:0]
 	credentials := 0
 	trailers := false
-	traces := 0
+	traces, hops := 0, 0
 	for _, f := range x.Request.Fields {
 		var buffer [maxKnownName]byte
 		switch string(lowerName(&buffer, f.Name)) {
@@ -39,7 +43,7 @@ func (g *Gateway) receive(x *policy.Exchange) (probe bool, _ *policy.Fault) {
 			probe = g.isProbe(f.Value)
 			continue
 		case "via":
-			if bytes.Contains(f.Value, []byte(g.via)) {
+			if hops += 1 + bytes.Count(f.Value, []byte(",")); hops > maxHops || bytes.Contains(f.Value, []byte(g.via)) {
 				return false, policy.LoopDetected
 			}
 		case "authorization":

@@ -122,7 +122,7 @@ func TestAuthorizationStays(t *testing.T) {
 	}
 }
 
-// TestLoop sends a request on to the gateway itself.
+// TestLoop sends a request on to the gateway itself (A15).
 func TestLoop(t *testing.T) {
 	w := newWorld(t)
 	var requests int
@@ -136,6 +136,13 @@ func TestLoop(t *testing.T) {
 	w.apply(environment(sluice.HybridEnvironment), weather(front.URL, ""))
 	if a := w.call(request{path: "/weather/1.0/open"}); a.status != 508 || a.header.Get("X-Code") != "508" || requests != 1 {
 		t.Errorf("status %d after %d requests, want 508 after 1", a.status, requests)
+	}
+	for hops, want := range map[int]int{20: 200, 21: 508} { // through proxies that are not this one
+		w.apply(weather(newBackend(t, "any").URL, ""))
+		via := strings.TrimSuffix(strings.Repeat("1.1 other, ", hops-1), ", ")
+		if a := w.call(request{path: "/weather/1.0/open", header: http.Header{"Via": {via, "1.1 last"}}}); a.status != want {
+			t.Errorf("after %d proxies: status %d, want %d", hops, a.status, want)
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ var (
 	URITooLong        = &Fault{Status: 414, Code: "414", Message: "URI Too Long", Description: "The address of the request is longer than this gateway takes."}
 	HeaderTooLarge    = &Fault{Status: 431, Code: "431", Message: "Request Header Fields Too Large", Description: "The header of the request is larger than this gateway takes."}
 	NotImplemented    = &Fault{Status: 501, Code: "501", Message: "Not Implemented", Description: "This gateway does not support what the request asks for: CONNECT, or another protocol on the same connection."}
-	LoopDetected      = &Fault{Status: 508, Code: "508", Message: "Loop Detected", Description: "The request came back to the gateway that sent it on."}
+	LoopDetected      = &Fault{Status: 508, Code: "508", Message: "Loop Detected", Description: "The request came back to the gateway that sent it on, or went from proxy to proxy for too long."}
 )
 
 // Faults of matching.

@@ -190,7 +190,7 @@ func endpointsDocument(o sluice.EndpointOverride) ownEndpoints {
 
 func (s *Server) putEndpoints(w http.ResponseWriter, r *http.Request) error {
 	var d ownEndpoints
-	if err := web.ReadJSON(r, maxJSON, &d); err != nil {
+	if err := readOwn(r, &d); err != nil {
 		return err
 	}
 	o := sluice.EndpointOverride{EnvironmentID: r.PathValue("environmentId"), Production: d.Production, Sandbox: d.Sandbox}
