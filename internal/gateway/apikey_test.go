@@ -140,12 +140,12 @@ func TestCredentialsStayHere(t *testing.T) {
 			if seen.RequestURI != tc.uri || seen.Header.Get("Authorization") != "" {
 				t.Errorf("the backend was asked for %s with %v, want %s", seen.RequestURI, seen.Header, tc.uri)
 			}
-			for _, f := range strings.Fields(tc.stays) {
+			for f := range strings.FieldsSeq(tc.stays) {
 				if seen.Header.Get(f) != "" {
 					t.Errorf("the backend sees %s", f)
 				}
 			}
-			for _, f := range strings.Fields(tc.goes) {
+			for f := range strings.FieldsSeq(tc.goes) {
 				if seen.Header.Get(f) == "" {
 					t.Errorf("the backend does not see %s", f)
 				}
