@@ -145,6 +145,7 @@ type Gateway struct {
 	Name                string        // shown in lists; by default this machine's name and the HTTPS port
 	ClockLeeway         time.Duration // allowed clock difference when token times are judged
 	RemoveAuthorization bool          // drop Authorization before the backend
+	CAFiles             []string      // PEM files whose CAs backends may have, beside the machine's
 	AccessLog           string        // path of the access log, relative to Home; Stdout, or Off
 }
 

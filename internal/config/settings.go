@@ -74,6 +74,7 @@ type Settings struct {
 	}
 	Gateway struct {
 		Name, ClockLeeway, RemoveAuthorization, AccessLog Value
+		CAFiles                                           []Value // nil: nobody wrote the list
 	}
 	TLS struct {
 		ManagementCertificate, ManagementKey, TrafficCertificate, TrafficKey Value
@@ -191,6 +192,7 @@ func (s *Settings) fields() []field {
 		{"gateway.clock_leeway", duration, &s.Gateway.ClockLeeway, nil},
 		{"gateway.remove_authorization", boolean, &s.Gateway.RemoveAuthorization, nil},
 		{"gateway.access_log", text, &s.Gateway.AccessLog, nil},
+		{"gateway.ca_files", texts, nil, &s.Gateway.CAFiles},
 		{"backend_jwt.enabled", boolean, &s.BackendJWT.Enabled, nil},
 		{"backend_jwt.header", text, &s.BackendJWT.Header, nil},
 		{"backend_jwt.dialect", text, &s.BackendJWT.Dialect, nil},

@@ -126,6 +126,9 @@ func (p *printer) config(c *Config) {
 		p.put("clock_leeway", c.Gateway.ClockLeeway)
 		p.put("remove_authorization", c.Gateway.RemoveAuthorization)
 		p.put("access_log", c.Gateway.AccessLog)
+		if len(c.Gateway.CAFiles) > 0 {
+			p.list("ca_files", c.Gateway.CAFiles)
+		}
 	})
 	p.group("backend_jwt", func() {
 		p.put("enabled", c.BackendJWT.Enabled)

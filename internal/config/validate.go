@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -286,6 +287,27 @@ func (d *Draft) settleGateway() {
 	c.AccessLog = strings.TrimSpace(s.AccessLog.Text)
 	if c.AccessLog == "" {
 		c.AccessLog = "logs/access.log"
+	}
+	for _, v := range s.CAFiles {
+		d.certificates(v)
+	}
+}
+
+// certificates takes a file of CAs that backends may have.
+func (d *Draft) certificates(v Value) {
+	before := len(d.Problems)
+	name := d.file(v)
+	if name == "" || len(d.Problems) > before {
+		return
+	}
+	data, err := os.ReadFile(name)
+	switch {
+	case err != nil:
+		d.problem(v, "%s: %s cannot be read: %v", v.Name, quote(v.Text), err)
+	case !x509.NewCertPool().AppendCertsFromPEM(data):
+		d.problem(v, "%s: %s holds no certificate in PEM form", v.Name, quote(v.Text))
+	default:
+		d.Config.Gateway.CAFiles = append(d.Config.Gateway.CAFiles, name)
 	}
 }
 

@@ -240,10 +240,14 @@ func (r *gatewayRole) newGateway(id *distribution.Identity) (*gateway.Gateway, e
 	if err != nil {
 		return nil, err
 	}
+	backends, err := s.backendCAs()
+	if err != nil {
+		return nil, err
+	}
 	_, _, access := r.parts()
 	gw, err := gateway.New(gateway.Options{
 		AccessLog:  access,
-		Transport:  http2.NewClient(http2.ClientOptions{}),
+		Transport:  http2.NewClient(http2.ClientOptions{RootCAs: backends}),
 		KeyManager: r.keyManager.Load, KeyManagerTransport: http2.NewClient(http2.ClientOptions{RootCAs: ca, Dial: s.dial}),
 		PlainOAuth: s.cfg.Profile == config.Quickstart,
 		Leeway:     s.cfg.Gateway.ClockLeeway, RemoveAuthorization: s.cfg.Gateway.RemoveAuthorization,
@@ -256,6 +260,28 @@ func (r *gatewayRole) newGateway(id *distribution.Identity) (*gateway.Gateway, e
 	r.gateway = gw
 	r.mu.Unlock()
 	return gw, nil
+}
+
+// backendCAs returns whose certificates backends may have: the machine's CAs and
+// those in the files of the operator. nil: the machine's alone.
+func (s *Server) backendCAs() (*x509.CertPool, error) {
+	if len(s.cfg.Gateway.CAFiles) == 0 {
+		return nil, nil
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("read the machine's CAs: %w", err)
+	}
+	for _, name := range s.cfg.Gateway.CAFiles {
+		pem, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("gateway.ca_files: %w", err)
+		}
+		if !roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("gateway.ca_files: %s holds no certificate", name)
+		}
+	}
+	return roots, nil
 }
 
 // setKeyManager sets where the Key Manager's paths lead from now on.
