@@ -44,6 +44,7 @@ type Config struct {
 	Import       Import
 	Gateway      Gateway
 	TLS          TLS
+	Operations   Operations
 	BackendJWT   BackendJWT
 	CORS         CORS
 	Tiers        Tiers
@@ -197,6 +198,13 @@ type Publisher struct {
 type TLS struct {
 	ManagementCertificate, ManagementKey string // PEM files
 	TrafficCertificate, TrafficKey       string // PEM files
+}
+
+// Operations says who may see more than health on an operations port that others
+// reach.
+type Operations struct {
+	TokenFile string // file with the bearer token, for its owner alone; empty: nobody
+	Token     Secret // what it holds
 }
 
 // Environment is one gateway environment as configured.

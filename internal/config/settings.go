@@ -79,6 +79,9 @@ type Settings struct {
 	TLS struct {
 		ManagementCertificate, ManagementKey, TrafficCertificate, TrafficKey Value
 	}
+	Operations struct {
+		TokenFile Value
+	}
 	BackendJWT struct {
 		Enabled, Header, Dialect, OmitUser Value
 	}
@@ -166,6 +169,7 @@ func (s *Settings) fields() []field {
 		{"listen.operations", portOrText, &l.Operations, nil},
 		{"listen.http", portOrText, &l.HTTP, nil},
 		{"listen.https", portOrText, &l.HTTPS, nil},
+		{"operations.token_file", text, &s.Operations.TokenFile, nil},
 		{"database", text, &s.Database, nil},
 		{"database_key_file", text, &s.DatabaseKey, nil},
 		{"bus.cluster.listen", portOrText, &s.Cluster.Listen, nil},

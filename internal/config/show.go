@@ -102,6 +102,7 @@ func (p *printer) config(c *Config) {
 		p.put("http", c.Listen.HTTP)
 		p.put("https", c.Listen.HTTPS)
 	})
+	p.group("operations", func() { p.optional("token_file", c.Operations.TokenFile) })
 	p.optional("database", p.database(c.Database))
 	p.optional("database_key_file", c.DatabaseKey)
 	if c.Cluster.Listen != "" {

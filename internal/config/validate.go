@@ -68,6 +68,7 @@ func (d *Draft) Finish() (*Config, []Problem) {
 	d.settleAPIs()
 	d.settlePortals()
 	d.settleTLS()
+	d.settleOperations()
 	d.settleDatabase()
 	d.settleCluster()
 	d.settleEnvironments()
@@ -327,6 +328,34 @@ func (d *Draft) settleTLS() {
 		if pair.key.Set() && !pair.cert.Set() {
 			d.problem(pair.key, "%s is given without its certificate", pair.key.Name)
 		}
+	}
+}
+
+// leastToken is the least length of the token of the operations port, in bytes.
+const leastToken = 16
+
+// settleOperations reads the token of the operations port. Its file must be the
+// owner's alone.
+func (d *Draft) settleOperations() {
+	v, c := d.Settings.Operations.TokenFile, &d.Config.Operations
+	if c.TokenFile = d.file(v); c.TokenFile == "" {
+		return
+	}
+	info, err := os.Stat(c.TokenFile)
+	if err != nil || !info.Mode().IsRegular() {
+		return // reported
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		d.problem(v, "others can read the file of %s (mode %04o); run chmod 600", v.Name, mode)
+		return
+	}
+	data, err := readLimited(c.TokenFile)
+	c.Token = Secret(strings.TrimSpace(string(data)))
+	switch {
+	case err != nil:
+		d.problem(v, "%s cannot be read: %v", v.Name, err)
+	case len(c.Token) < leastToken:
+		d.problem(v, "%s names a file with less than %d characters", v.Name, leastToken)
 	}
 }
 

@@ -48,9 +48,13 @@ func (r *gatewayRole) enrol(w http.ResponseWriter, req *http.Request) {
 	c := r.s.cfg.ControlPlane
 	given := c.Username != "" && c.Password != "" // where the file has none, no caller has the right ones
 	if !given || !same(user, c.Username) || !same(password, c.Password.Reveal()) {
-		if failures := r.guesses.failed(); failures == 1 || failures%5 == 0 {
+		if failures := r.guesses.failed(); failures == 1 || failures%freeGuesses == 0 {
 			r.s.log.Warn("enrolment was refused: the Username or Password is not that of this gateway's file",
 				"failures", failures, "caller", req.RemoteAddr, "from", c.From)
+			if failures%freeGuesses == 0 {
+				r.s.health.degrade("enrolment credentials", fmt.Sprintf("%d callers of /services/enrolment showed wrong ones, the last from %s; those of this gateway are in %s",
+					failures, req.RemoteAddr, c.From))
+			}
 		}
 		w.Header().Set("WWW-Authenticate", `Basic realm="Sluice enrolment"`)
 		http.Error(w, "The Username or Password is not that of this gateway's AuthManager.", http.StatusUnauthorized)
@@ -91,6 +95,7 @@ func (r *gatewayRole) join(ctx context.Context, token sluice.Secret) error {
 	r.identity = id
 	r.mu.Unlock()
 	close(r.joined)
+	r.s.health.degrade("enrolment credentials", "")
 	return nil
 }
 

@@ -32,8 +32,10 @@ func basic(user, password string) func(*http.Request) {
 	return func(r *http.Request) { r.SetBasicAuth(user, password) }
 }
 
-func TestEnrolmentTakesItsOwnCredentials(t *testing.T) {
-	_, clock, url := waiting(t, gatewayYAML)
+// G6: wrong credentials are refused, and after five of them nobody is heard for a
+// while.
+func TestG6EnrolmentTakesItsOwnCredentials(t *testing.T) {
+	r, clock, url := waiting(t, gatewayYAML)
 	c := http.DefaultClient
 	if a := do(t, c, http.MethodGet, url, ""); a.status != http.StatusOK {
 		t.Errorf("GET = %d %s", a.status, a.body)
@@ -46,6 +48,9 @@ func TestEnrolmentTakesItsOwnCredentials(t *testing.T) {
 		if a.status != http.StatusUnauthorized || !strings.HasPrefix(a.header.Get("WWW-Authenticate"), "Basic ") || strings.Contains(a.body, "opensesame") {
 			t.Errorf("POST = %d %v %s", a.status, a.header, a.body)
 		}
+	}
+	if _, reasons := r.s.health.state(); !strings.Contains(reasons["enrolment credentials"], "5 callers") {
+		t.Errorf("after five wrong ones the health says %v", reasons)
 	}
 	// After five wrong ones nobody is heard for a while, and then again.
 	for range 2 {

@@ -82,14 +82,36 @@ func (h *health) full(extra func() map[string]any) http.HandlerFunc {
 }
 
 // operations serves the operations port: health with reasons, metrics and
-// profiles on loopback; where others reach it, health alone, in short.
+// profiles on loopback; where others reach it, health alone, in short, and the
+// rest to who shows the token of operations.token_file.
 func (s *Server) operations() http.Handler {
-	if !onLoopback(s.cfg.Listen.Operations) {
-		mux := http.NewServeMux()
-		mux.HandleFunc("GET /healthz", s.health.brief)
-		mux.HandleFunc("GET /readyz", s.health.brief)
-		return mux
+	all := s.everything()
+	if onLoopback(s.cfg.Listen.Operations) {
+		return all
 	}
+	short := http.NewServeMux()
+	short.HandleFunc("GET /healthz", s.health.brief)
+	short.HandleFunc("GET /readyz", s.health.brief)
+	token := s.cfg.Operations.Token.Reveal()
+	if token == "" {
+		return short
+	}
+	short.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="Sluice operations"`)
+		http.Error(w, "The operations port asks for the token of operations.token_file.", http.StatusUnauthorized)
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		if strings.EqualFold(scheme, "Bearer") && same(strings.TrimSpace(shown), token) {
+			all.ServeHTTP(w, r)
+			return
+		}
+		short.ServeHTTP(w, r)
+	})
+}
+
+// everything serves all that the operations port has.
+func (s *Server) everything() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.health.full(s.details))
 	mux.HandleFunc("GET /readyz", s.health.full(s.details))

@@ -4,7 +4,12 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/sluice-api/sluice/internal/config"
 )
 
 func get(h http.Handler, path string) (status int, body, contentType string) {
@@ -53,6 +58,52 @@ func TestOperationsPort(t *testing.T) {
 		s.health.wait("gateway", "")
 		if status, body, _ := get(h, "/readyz"); status != http.StatusOK || !open && body != "ok\n" {
 			t.Errorf("%s: ready = %d %q", address, status, body)
+		}
+	}
+}
+
+// Where others reach the operations port, who shows the token sees everything.
+func TestOperationsToken(t *testing.T) {
+	home := t.TempDir()
+	write(t, filepath.Join(home, "operations-token"), "0123456789abcdef\n")
+	s := serverOf(t, home, "profile: production\nlisten: {operations: \"0.0.0.0:9763\"}\noperations: {token_file: operations-token}\n")
+	h := s.operations()
+	for name, c := range map[string]struct {
+		authorization string
+		sees          bool
+	}{
+		"nothing": {}, "the token": {"Bearer 0123456789abcdef", true}, "in another case": {"bearer 0123456789abcdef", true},
+		"another": {"Bearer 0123456789abcdeF", false}, "none": {"Bearer ", false}, "another scheme": {"Basic 0123456789abcdef", false},
+	} {
+		ask := func(path string) *httptest.ResponseRecorder {
+			w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil)
+			if c.authorization != "" {
+				r.Header.Set("Authorization", c.authorization)
+			}
+			h.ServeHTTP(w, r)
+			return w
+		}
+		for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/cmdline"} {
+			w := ask(path)
+			if seen := w.Code == http.StatusOK; seen != c.sees || !seen && (w.Code != http.StatusUnauthorized || w.Header().Get("WWW-Authenticate") == "") {
+				t.Errorf("%s: %s = %d", name, path, w.Code)
+			}
+		}
+		if w := ask("/healthz"); w.Code != http.StatusOK || strings.Contains(w.Body.String(), `"version":"v1"`) != c.sees {
+			t.Errorf("%s: /healthz = %d %s", name, w.Code, w.Body)
+		}
+	}
+	for what, file := range map[string]struct {
+		token string
+		mode  os.FileMode
+	}{"others can read": {"0123456789abcdef", 0o644}, "less than 16 characters": {"short", 0o600}} {
+		name := filepath.Join(home, "operations-token")
+		write(t, name, file.token)
+		if err := os.Chmod(name, file.mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, problems := config.Load(home, config.Overrides{}); len(problems) != 1 || problems[0].Line != 3 || !strings.Contains(problems[0].Text, what) {
+			t.Errorf("a file that %s: %v", what, problems)
 		}
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-func TestListenNamesWhoHasThePort(t *testing.T) {
+// G1.
+func TestG1PortInUse(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -166,3 +166,37 @@ func TestF21CertificateIsReadAgain(t *testing.T) {
 		t.Errorf("without files: %v", err)
 	}
 }
+
+// G9: without environments, with a sandbox alone, with none in the console, the
+// process serves and its lists say so.
+func TestG9FewEnvironments(t *testing.T) {
+	for what, c := range map[string]struct {
+		yaml string
+		want string
+	}{
+		"no environments":     {"", `"environment":[]`},
+		"only sandbox":        {"environments: [{name: S, type: sandbox, host: s.example.com}]\n", `"type":"sandbox"`},
+		"none in the console": {"environments: [{name: H, type: hybrid, host: h.example.com, console: false}]\n", `"showInApiConsole":false`},
+	} {
+		ports := freePorts(t, 4)
+		s := newServer(t, "profile: quickstart\n"+listenOn(ports)+c.yaml)
+		_, secret, err := s.CreateToken(t.Context(), "", "test", nil, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := run(t, s)
+		ready(t, ports[1])
+		bearer := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+secret.Reveal()) }
+		client := trusting(t, filepath.Join(s.cfg.Home, CAFile))
+		a := do(t, client, http.MethodGet, "https://localhost:"+ports[0]+"/api/am/publisher/v4/settings", "", bearer)
+		if a.status != http.StatusOK || !strings.Contains(a.body, c.want) {
+			t.Errorf("%s: settings = %d %s, want %s", what, a.status, a.body, c.want)
+		}
+		if a := do(t, client, http.MethodGet, "https://localhost:"+ports[0]+"/api/am/devportal/v3/apis", "", bearer); a.status != http.StatusOK {
+			t.Errorf("%s: the Store's list = %d %s", what, a.status, a.body)
+		}
+		if err := stop(); err != nil {
+			t.Errorf("%s: Run = %v", what, err)
+		}
+	}
+}

@@ -80,7 +80,7 @@ environments:
 		t.Errorf("identity = %+v, %v", id, err)
 	}
 
-	// Another process on the same ports, or on the same home, does not start.
+	// G1, G3: another process on the same ports, or on the same home, does not start.
 	second := newServer(t, "profile: quickstart\n"+listenOn(ports))
 	if err := second.Run(t.Context()); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("port %s is in use (process %d); set Offset", ports[0], os.Getpid())) {
 		t.Errorf("a second process on the ports: %v", err)

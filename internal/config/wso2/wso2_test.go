@@ -155,6 +155,8 @@ func TestOnePlaceForgotten(t *testing.T) {
 	}
 }
 
+// The rows of the contract's refusals; A21 and, of the fault list, G2, G4, G5 and
+// G8 are among them.
 func TestRefused(t *testing.T) {
 	environment := func(text string) []string { return []string{"</Environments>", text + "\n</Environments>"} }
 	second := func(inner string) []string {
@@ -174,20 +176,20 @@ func TestRefused(t *testing.T) {
 		edits []string
 		want  string // after the file's name
 	}{
-		"offset not a number": {carbon, []string{">0<", ">abc<"}, `19: Offset "abc" is not a whole number`},
-		"offset below 0":      {carbon, []string{">0<", ">-1<"}, "19: Offset -1 is below 0"},
-		"offset too high":     {carbon, []string{">0<", ">60000<"}, "19: Offset 60000 moves port 9443 to 69443; the highest port is 65535"},
+		"G2 offset not a number": {carbon, []string{">0<", ">abc<"}, `19: Offset "abc" is not a whole number`},
+		"G2 offset below 0":      {carbon, []string{">0<", ">-1<"}, "19: Offset -1 is below 0"},
+		"G2 offset too high":     {carbon, []string{">0<", ">60000<"}, "19: Offset 60000 moves port 9443 to 69443; the highest port is 65535"},
 
 		"name twice": {
 			"", environment("<Environment type=\"production\"><Name>  PRODUCTION and sandbox </Name><ServerURL>https://b:9444/</ServerURL><GatewayEndpoint>https://b</GatewayEndpoint></Environment>"),
 			`35: environment "PRODUCTION and sandbox" is already defined in line 26; names must be unique`,
 		},
-		"type missing":  {"", []string{` type="hybrid"`, ""}, `25: environment "Production and Sandbox" has no type; write type="production", "sandbox" or "hybrid"`},
-		"type other":    {"", []string{`"hybrid"`, `"prod"`}, `25: type="prod" is not one of production, sandbox, hybrid`},
-		"type in case":  {"", []string{`"hybrid"`, `"Hybrid"`}, `25: type="Hybrid" is not one of production, sandbox, hybrid`},
-		"console other": {"", []string{`api-console="true"`, `api-console="maybe"`}, `25: api-console="maybe" must be true or false`},
-		"no name":       {"", []string{shippedName, ""}, "25: Environment has no Name"},
-		"empty name":    {"", []string{shippedName, "<Name> </Name>"}, "25: Environment has no Name"},
+		"A21 type missing":  {"", []string{` type="hybrid"`, ""}, `25: environment "Production and Sandbox" has no type; write type="production", "sandbox" or "hybrid"`},
+		"A21 type other":    {"", []string{`"hybrid"`, `"prod"`}, `25: type="prod" is not one of production, sandbox, hybrid`},
+		"type in case":      {"", []string{`"hybrid"`, `"Hybrid"`}, `25: type="Hybrid" is not one of production, sandbox, hybrid`},
+		"A21 console other": {"", []string{`api-console="true"`, `api-console="maybe"`}, `25: api-console="maybe" must be true or false`},
+		"no name":           {"", []string{shippedName, ""}, "25: Environment has no Name"},
+		"empty name":        {"", []string{shippedName, "<Name> </Name>"}, "25: Environment has no Name"},
 		"no ServerURL": {
 			"", environment(`<Environment type="sandbox"><Name>B</Name><GatewayEndpoint>https://b</GatewayEndpoint></Environment>`),
 			`35: environment "B" has no ServerURL`,
@@ -197,9 +199,10 @@ func TestRefused(t *testing.T) {
 			`35: environment "B" has no GatewayEndpoint`,
 		},
 		"comma in name":   {"", []string{shippedName, "<Name>A,B</Name>"}, `26: environment name "A,B" contains a comma`},
+		"name too long":   {"", []string{shippedName, "<Name>" + strings.Repeat("x", 256) + "</Name>"}, `26: environment name "` + strings.Repeat("x", 200) + `…" is longer than 255 characters`},
 		"control in name": {"", []string{shippedName, "<Name>A&#9;B</Name>"}, `26: environment name "A\tB" contains a control character`},
 
-		"server by http":     {"", server("http://localhost:9444/services/"), `35: ServerURL must begin with https:// ("http://localhost:9444/services/")`},
+		"G5 server by http":  {"", server("http://localhost:9444/services/"), `35: ServerURL must begin with https:// ("http://localhost:9444/services/")`},
 		"server on no port":  {"", server("https://b:99999/services/"), `35: ServerURL "https://b:99999/services/" is not an address like https://host:9443/services/`},
 		"server with query":  {"", server("https://b:9444/?x=1"), `35: ServerURL "https://b:9444/?x=1" is not an address like https://host:9443/services/`},
 		"server with user":   {"", server("https://u:p@b:9444/"), `35: ServerURL "https://[redacted]@b:9444/" is not an address like https://host:9443/services/`},
@@ -209,34 +212,34 @@ func TestRefused(t *testing.T) {
 		"placeholder, quote": {"", server("https://&lt;IP of the first instance&gt;:9443/services/"), "35: replace <IP of the first instance> by an address"},
 		"placeholder alone":  {"", server("<IP of the first instance>"), "35: replace <IP of the first instance> by an address"},
 
-		"endpoint without https":  {"", endpoint("http://b:8281"), `35: GatewayEndpoint of "B": no https URL`},
-		"endpoint twice http":     {"", endpoint("http://b:1,http://b:2,https://b"), `35: GatewayEndpoint of "B": two http URLs`},
-		"endpoint twice https":    {"", endpoint("https://b:1,https://b:2"), `35: GatewayEndpoint of "B": two https URLs`},
-		"endpoint with path":      {"", endpoint("https://b/path"), `35: GatewayEndpoint of "B": "/path" is not allowed`},
-		"endpoint with query":     {"", endpoint("https://b?q"), `35: GatewayEndpoint of "B": "?q" is not allowed`},
-		"endpoint with user":      {"", endpoint("https://u:p@b"), `35: GatewayEndpoint of "B": "u@" is not allowed`},
-		"endpoint on no port":     {"", endpoint("https://b:99999"), `35: GatewayEndpoint of "B": port 99999 does not exist`},
-		"endpoint of two hosts":   {"", endpoint("http://a:8281,https://b:8244"), `35: GatewayEndpoint of "B": http and https name different hosts`},
-		"endpoint of ftp":         {"", endpoint("ftp://b,https://b"), `35: GatewayEndpoint of "B": "ftp" is neither http nor https`},
-		"endpoint not a URL":      {"", endpoint("b:8244"), `35: GatewayEndpoint of "B": "b" is neither http nor https`},
-		"endpoint of no host":     {"", endpoint("https://a b"), `35: GatewayEndpoint of "B": an entry is not a URL like https://host:8243`},
-		"endpoint placeholder":    {"", endpoint("https://&lt;your host&gt;:8244"), "35: replace <your host> by an address"},
-		"not well-formed":         {"", []string{"</AuthManager>", "</AuthManger>"}, "16: not well-formed: element <AuthManager> closed by </AuthManger>"},
-		"text after the end":      {"", []string{"</APIManager>", "</APIManager>more"}, "49: not well-formed: text outside the root element"},
-		"two roots":               {"", []string{"</APIManager>", "</APIManager>\n<APIManager/>"}, "50: not well-formed: a second root element"},
-		"DOCTYPE":                 {"", []string{"<APIManager>", "<!DOCTYPE x [<!ENTITY a 'b'>]>\n<APIManager>"}, "6: DOCTYPE is not allowed"},
-		"unknown entity":          {"", []string{shippedName, "<Name>&a;</Name>"}, "26: not well-formed: invalid character entity &a;"},
-		"element twice":           {"", []string{shippedName, shippedName + shippedName}, "26: Name is given twice"},
-		"section twice":           {"", section("<AuthManager/>"), "49: AuthManager is given twice"},
-		"attribute twice":         {"", []string{`type="hybrid"`, `type="hybrid" type="sandbox"`}, "25: type is given twice"},
-		"unknown element":         {"", environment("<Enviroment/>"), "35: unknown element Enviroment in Environments; did you mean Environment?"},
-		"element in another case": {"", second("<username>x</username>"), "35: unknown element username in Environment; did you mean Username?"},
-		"element elsewhere":       {"", second("<RevokeAPIURL>x</RevokeAPIURL>"), "35: unknown element RevokeAPIURL in Environment; it belongs in APIKeyValidator or OAuthConfigurations"},
-		"element below a value":   {"", second("<Description><b>x</b></Description>"), "35: unknown element b in Description"},
-		"unknown attribute":       {"", []string{"api-console=", "apiconsole="}, "25: unknown attribute apiconsole in Environment; did you mean api-console?"},
-		"unknown property":        {"", []string{"${carbon.context}", "${foo.bar}"}, "13: ${foo.bar} is not a known property"},
-		"another root":            {"", []string{"<APIManager>", "<Server>", "</APIManager>", "</Server>"}, "6: the file must begin with the element APIManager, not Server"},
-		"unknown encoding":        {"", []string{"UTF-8", "UTF-16"}, `1: not well-formed: encoding "UTF-16" is not known; save the file in UTF-8`},
+		"G8 endpoint without https": {"", endpoint("http://b:8281"), `35: GatewayEndpoint of "B": no https URL`},
+		"endpoint twice http":       {"", endpoint("http://b:1,http://b:2,https://b"), `35: GatewayEndpoint of "B": two http URLs`},
+		"G8 endpoint twice https":   {"", endpoint("https://b:1,https://b:2"), `35: GatewayEndpoint of "B": two https URLs`},
+		"endpoint with path":        {"", endpoint("https://b/path"), `35: GatewayEndpoint of "B": "/path" is not allowed`},
+		"endpoint with query":       {"", endpoint("https://b?q"), `35: GatewayEndpoint of "B": "?q" is not allowed`},
+		"endpoint with user":        {"", endpoint("https://u:p@b"), `35: GatewayEndpoint of "B": "u@" is not allowed`},
+		"G8 endpoint on no port":    {"", endpoint("https://b:99999"), `35: GatewayEndpoint of "B": port 99999 does not exist`},
+		"G8 endpoint of two hosts":  {"", endpoint("http://a:8281,https://b:8244"), `35: GatewayEndpoint of "B": http and https name different hosts`},
+		"G8 endpoint of ftp":        {"", endpoint("ftp://b,https://b"), `35: GatewayEndpoint of "B": "ftp" is neither http nor https`},
+		"endpoint not a URL":        {"", endpoint("b:8244"), `35: GatewayEndpoint of "B": "b" is neither http nor https`},
+		"endpoint of no host":       {"", endpoint("https://a b"), `35: GatewayEndpoint of "B": an entry is not a URL like https://host:8243`},
+		"endpoint placeholder":      {"", endpoint("https://&lt;your host&gt;:8244"), "35: replace <your host> by an address"},
+		"G4 not well-formed":        {"", []string{"</AuthManager>", "</AuthManger>"}, "16: not well-formed: element <AuthManager> closed by </AuthManger>"},
+		"text after the end":        {"", []string{"</APIManager>", "</APIManager>more"}, "49: not well-formed: text outside the root element"},
+		"two roots":                 {"", []string{"</APIManager>", "</APIManager>\n<APIManager/>"}, "50: not well-formed: a second root element"},
+		"G4 DOCTYPE":                {"", []string{"<APIManager>", "<!DOCTYPE x [<!ENTITY a 'b'>]>\n<APIManager>"}, "6: DOCTYPE is not allowed"},
+		"unknown entity":            {"", []string{shippedName, "<Name>&a;</Name>"}, "26: not well-formed: invalid character entity &a;"},
+		"G4 element twice":          {"", []string{shippedName, shippedName + shippedName}, "26: Name is given twice"},
+		"section twice":             {"", section("<AuthManager/>"), "49: AuthManager is given twice"},
+		"attribute twice":           {"", []string{`type="hybrid"`, `type="hybrid" type="sandbox"`}, "25: type is given twice"},
+		"G4 unknown element":        {"", environment("<Enviroment/>"), "35: unknown element Enviroment in Environments; did you mean Environment?"},
+		"element in another case":   {"", second("<username>x</username>"), "35: unknown element username in Environment; did you mean Username?"},
+		"element elsewhere":         {"", second("<RevokeAPIURL>x</RevokeAPIURL>"), "35: unknown element RevokeAPIURL in Environment; it belongs in APIKeyValidator or OAuthConfigurations"},
+		"element below a value":     {"", second("<Description><b>x</b></Description>"), "35: unknown element b in Description"},
+		"unknown attribute":         {"", []string{"api-console=", "apiconsole="}, "25: unknown attribute apiconsole in Environment; did you mean api-console?"},
+		"unknown property":          {"", []string{"${carbon.context}", "${foo.bar}"}, "13: ${foo.bar} is not a known property"},
+		"another root":              {"", []string{"<APIManager>", "<Server>", "</APIManager>", "</Server>"}, "6: the file must begin with the element APIManager, not Server"},
+		"unknown encoding":          {"", []string{"UTF-8", "UTF-16"}, `1: not well-formed: encoding "UTF-16" is not known; save the file in UTF-8`},
 
 		"vault alias":          {"", []string{"<Password>", `<Password svns:secretAlias="a.b">`}, "15: the password is a secure vault alias, which Sluice cannot open; name a file instead"},
 		"vault alias in text":  {"", []string{"<Password>${admin.password}", `<Password>$secret{a}`}, "15: the password is a secure vault alias, which Sluice cannot open; name a file instead"},
@@ -276,7 +279,19 @@ func TestRefused(t *testing.T) {
 }
 
 // TestDefaultPassword: admin/admin, as the page has it, is for loopback alone.
-func TestDefaultPassword(t *testing.T) {
+// G10: Thrift, on, off or not mentioned, is accepted and said to have no effect.
+func TestG10Thrift(t *testing.T) {
+	const element = "<EnableThriftServer>true</EnableThriftServer>"
+	for value, said := range map[string]bool{element: true, strings.Replace(element, "true", "false", 1): true, "": false} {
+		c, problems := load(t, machine(), edit(t, apiManager, element, value))
+		if len(problems) > 0 || strings.Contains(strings.Join(c.Warnings, "\n"), "EnableThriftServer has no effect") != said {
+			t.Errorf("with %q: %v, warnings %q", value, problems, c.Warnings)
+		}
+	}
+}
+
+// G11.
+func TestG11DefaultPassword(t *testing.T) {
 	typed := edit(t, apiManager, "${admin.username}", "admin", "${admin.password}", "admin")
 	for profile, want := range map[string]string{
 		"profile: quickstart":                                         "",
