@@ -14,7 +14,7 @@ func preflight(origin string) http.Header {
 }
 
 // TestOptions holds who answers OPTIONS: with CORS on and off, declared and not,
-// as a preflight and otherwise.
+// as a preflight and otherwise (CONTRACT 10-13).
 func TestOptions(t *testing.T) {
 	backend := newBackend(t, "production")
 	for name, tc := range map[string]struct {

@@ -85,7 +85,8 @@ var orderedFaults = []struct {
 	{"backend", 16, "101503", 502, func(c *call10) { c.api.Production[0].URL = "http://127.0.0.1:1" }},
 }
 
-// TestOrderOfChecks checks every pair of faults: the earlier one answers.
+// TestOrderOfChecks checks every pair of faults: the earlier one answers
+// (CONTRACT 10-1).
 func TestOrderOfChecks(t *testing.T) {
 	backend := newBackend(t, "production")
 	w := newWorld(t)
@@ -135,7 +136,7 @@ func TestOrderOfChecks(t *testing.T) {
 }
 
 // TestKeyTypes holds every cell of the contract's §4.2, and where calls without
-// a key go.
+// a key go (CONTRACT 4-6, 4-8, 4-9, 10-2).
 func TestKeyTypes(t *testing.T) {
 	production, sandbox := newBackend(t, "production"), newBackend(t, "sandbox")
 	const (

@@ -60,7 +60,8 @@ func (w *world) passes(r request) (n int, refused answer) {
 	return 100, answer{}
 }
 
-// TestLimits holds what each level of tiers counts together, and its answer.
+// TestLimits holds what each level of tiers counts together, and its answer
+// (CONTRACT 11-2, 11-6).
 func TestLimits(t *testing.T) {
 	for name, tc := range map[string]struct {
 		operation, subscription, application string
@@ -108,7 +109,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestTierChanges changes a tier while it is reached, without a restart.
+// TestTierChanges changes a tier while it is reached, without a restart (CONTRACT
+// 11-4).
 func TestTierChanges(t *testing.T) {
 	w, clock := limitedWorld(t, "", "Three", "")
 	r := request{path: "/weather/1.0/today", token: w.tokenAt(*clock, "alice")}
@@ -143,7 +145,7 @@ func TestRefusedCallsCountNowhere(t *testing.T) {
 	}
 }
 
-// TestPrototypesHaveNoLimit holds that a prototype is not counted.
+// TestPrototypesHaveNoLimit holds that a prototype is not counted (CONTRACT 10-2).
 func TestPrototypesHaveNoLimit(t *testing.T) {
 	w, _ := limitedWorld(t, "", "", "")
 	api := weather(newBackend(t, "production").URL, "")

@@ -9,7 +9,7 @@ import (
 	"github.com/sluice-api/sluice/internal/artifact"
 )
 
-func TestMatchOperation(t *testing.T) {
+func TestMatchOperation(t *testing.T) { // CONTRACT 10-4
 	targets := []string{
 		"/", "/pets", "/pets/{id}", "/pets/mine", "/pets/{id}/toys", "/pets/mine/photos", "/pets/*",
 		"/files/{name}.json", "/files/{name}.{ext}", "/files/{name}", "/files/report-{year}.json", "/files/*/raw",
@@ -171,7 +171,7 @@ func TestHostName(t *testing.T) {
 	}
 }
 
-func TestMatchContext(t *testing.T) {
+func TestMatchContext(t *testing.T) { // CONTRACT 10-3
 	api := func(id, vhost, context, short string) *route {
 		r := &route{api: &artifact.API{ID: id, Vhost: vhost, Name: id}, context: context, defaultContext: short}
 		r.root.here, r.root.wildcard = new(resource), new(resource)

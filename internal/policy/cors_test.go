@@ -12,7 +12,8 @@ import (
 	"github.com/sluice-api/sluice/internal/policy"
 )
 
-// TestCORS holds what is told to whom, with and without fields of the backend.
+// TestCORS holds what is told to whom, with and without fields of the backend
+// (CONTRACT 10-14).
 func TestCORS(t *testing.T) {
 	const headers = "authorization,Access-Control-Allow-Origin,Content-Type,SOAPAction"
 	listed := &sluice.CORS{Enabled: true, Origins: []string{"https://good.com", "null", ""}, Headers: []string{"X-A"}, Credentials: true}

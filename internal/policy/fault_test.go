@@ -95,7 +95,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestXMLFaults holds root, namespace and children of faults by classes of codes.
+// TestXMLFaults holds root, namespace and children of faults by classes of codes
+// (CONTRACT 10-8).
 func TestXMLFaults(t *testing.T) {
 	odd := &policy.Fault{Status: 400, Code: "400", Message: `<a> & "b"`, Description: "]]> ' é"}
 	for fault, root := range map[*policy.Fault]xml.Name{

@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-api/sluice/internal/policy"
 )
 
-func TestCanonicalPath(t *testing.T) {
+func TestCanonicalPath(t *testing.T) { // CONTRACT 10-5
 	for raw, want := range map[string]string{
 		"/":                            "/",
 		"/weather/1.0/today":           "/weather/1.0/today",
@@ -44,7 +44,7 @@ func TestCanonicalPath(t *testing.T) {
 	}
 }
 
-func TestAmbiguousPath(t *testing.T) {
+func TestAmbiguousPath(t *testing.T) { // CONTRACT 10-5
 	for _, raw := range []string{
 		"", "*", "a", "%2Fa", "http://a/b",
 		"//", "//a", "/a//b", "/a//",
