@@ -1,8 +1,10 @@
 package integration
 
 import (
+	"errors"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/sluice-api/sluice"
@@ -59,4 +61,36 @@ func TestUntouchedPack(t *testing.T) {
 	if _, err := s.rest.WithToken(secret(out)).API(t.Context(), s.apiID); err != nil {
 		t.Errorf("with the token made offline: %v", err)
 	}
+	s.reload(t)
+}
+
+// reload tells a process to read its files again (F21): with an error the old
+// configuration stays, and the log has file and line; without, the new one holds.
+func (s *story) reload(t *testing.T) {
+	const file = "repository/conf/api-manager.xml"
+	hangUp := func(said string) {
+		t.Helper()
+		if err := s.instances[0].cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the log has "+said, func() error {
+			if !strings.Contains(s.instances[0].log.String(), said) {
+				return errors.New("it has not")
+			}
+			return nil
+		})
+	}
+	console := func(want bool) {
+		t.Helper()
+		list, err := s.rest.Environments(t.Context())
+		if err != nil || len(list) != 1 || list[0].Console != want {
+			t.Errorf("environments %+v, %v, want one that the console has: %t", list, err, want)
+		}
+	}
+	edit(t, s.homes[0], file, `api-console="true"`, `api-console="maybe"`)
+	hangUp(`api-console=\"maybe\" must be true or false`)
+	console(true)
+	edit(t, s.homes[0], file, `api-console="maybe"`, `api-console="false"`)
+	hangUp("changed=environments")
+	console(false)
 }
