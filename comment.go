@@ -14,6 +14,8 @@ type Comment struct {
 	Author    string // user name
 	CreatedAt time.Time
 	UpdatedAt time.Time // zero: never changed
+
+	RowVersion int64
 }
 
 // Rating is how one user likes an API: 1 to 5 stars.
@@ -23,6 +25,8 @@ type Rating struct {
 	User  string
 	Stars int
 	At    time.Time
+
+	RowVersion int64
 }
 
 // Tag is a word that APIs carry, and how many do.

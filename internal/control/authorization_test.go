@@ -107,6 +107,25 @@ var methods = map[string]method{
 		err := w.plane.DeleteDocument(ctx, id, id, 0)
 		return err
 	}},
+	"AddComment": {subscribers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.AddComment(ctx, sluice.Comment{APIID: id, Content: "Fine."})
+		return err
+	}},
+	"ChangeComment": {subscribers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.ChangeComment(ctx, id, id, nil, nil, 0)
+		return err
+	}},
+	"DeleteComment": {subscribers, func(w *world, ctx context.Context, id string) error {
+		return w.plane.DeleteComment(ctx, id, id, 0)
+	}},
+	"UserRating": {subscribers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.UserRating(ctx, id)
+		return err
+	}},
+	"Rate": {subscribers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.Rate(ctx, id, 5, 0)
+		return err
+	}},
 	"Thumbnail": {viewers, func(w *world, ctx context.Context, id string) error {
 		_, err := w.plane.Thumbnail(ctx, id)
 		return err
@@ -394,7 +413,8 @@ var methods = map[string]method{
 var unasked = map[string]string{
 	"Login": "it finds out who calls", "Authenticate": "it finds out who calls", "Enrol": "the join token says that it may",
 	"StoreDocuments": "the Store is open", "StoreDocument": "the Store is open", "StoreThumbnail": "the Store is open",
-	"Categories": "the Store is open", "WithThumbnail": "only of what the caller was shown", "ManagementURL": "public",
+	"Comments": "the Store is open", "Comment": "the Store is open", "Ratings": "the Store is open",
+	"AverageRatings": "only of what the caller was shown", "Categories": "the Store is open", "WithThumbnail": "only of what the caller was shown", "ManagementURL": "public",
 	"StoreAPI": "the Store is open", "StoreAPIs": "the Store is open", "Tiers": "the Store is open",
 	"Tier": "the Store is open", "SubscriptionTiers": "the Store is open", "StoreOrganization": "the Store is open",
 	"EnsureAdministrator": "the first start", "HasAdministrator": "the first start",
@@ -454,6 +474,7 @@ func TestOtherOrganizationsSeeNothing(t *testing.T) {
 	}
 	ids := map[string]string{
 		"API": a.ID, "UpdateAPI": a.ID, "DeleteAPI": a.ID, "Revisions": a.ID, "Status": a.ID, "ChangeLifecycle": a.ID, "CopyAPI": a.ID, "RestoreRevision": a.ID, "ShowDeployment": a.ID, "Documents": a.ID, "Document": a.ID,
+		"AddComment": a.ID, "ChangeComment": a.ID, "DeleteComment": a.ID, "UserRating": a.ID, "Rate": a.ID,
 		"AddDocument": a.ID, "ChangeDocument": a.ID, "PutDocumentContent": a.ID, "DeleteDocument": a.ID, "Thumbnail": a.ID, "PutThumbnail": a.ID,
 		"PublisherSubscriptions": a.ID, "BlockSubscription": s.ID, "UnblockSubscription": s.ID, "Lifecycle": a.ID, "LifecycleHistory": a.ID, "CreateRevision": a.ID, "PutDefinition": a.ID,
 		"Deploy": a.ID, "Undeploy": a.ID, "Publication": p.ID, "Application": app.ID, "Subscriptions": app.ID,

@@ -97,13 +97,44 @@ type storeURLs struct {
 }
 
 func (s *Server) listStoreAPIs(w http.ResponseWriter, r *http.Request) error {
-	return listAPIsOf(w, r, s.plane.StoreAPIs, func(a sluice.API) storeInfo { return storeInfoOf(&a) })
+	var look impression
+	find := func(ctx context.Context, f control.APIFilter) ([]sluice.API, int, error) {
+		found, total, err := s.plane.StoreAPIs(ctx, f)
+		if err != nil {
+			return nil, 0, err
+		}
+		look, err = s.impressionOf(ctx, found...)
+		return found, total, err
+	}
+	return listAPIsOf(w, r, find, func(a sluice.API) storeInfo { return storeInfoOf(&a, look) })
 }
 
-func storeInfoOf(a *sluice.API) storeInfo {
+// impression is what the Store shows of APIs that is not part of them.
+type impression struct {
+	pictured []string           // ids of those that have a picture
+	average  map[string]float64 // stars, by id
+}
+
+func (s *Server) impressionOf(ctx context.Context, apis ...sluice.API) (i impression, err error) {
+	ids := mapped(apis, func(a sluice.API) string { return a.ID })
+	if i.pictured, err = s.plane.WithThumbnail(ctx, ids); err == nil {
+		i.average, err = s.plane.AverageRatings(ctx, ids)
+	}
+	return i, err
+}
+
+// picture returns where the picture of an API is, "" where it has none.
+func (i *impression) picture(a *sluice.API) string {
+	if slices.Contains(i.pictured, a.ID) {
+		return "/apis/" + a.ID + "/thumbnail"
+	}
+	return ""
+}
+
+func storeInfoOf(a *sluice.API, look impression) storeInfo {
 	return storeInfo{
 		ID: a.ID, Name: a.Name, Description: a.Description, Context: storeContext(a), Version: a.Version, Type: "HTTP",
-		CreatedTime: stamp(a.CreatedAt), Provider: a.Owner, State: string(a.State), Rating: "0.0", Tiers: some(a.Tiers),
+		CreatedTime: stamp(a.CreatedAt), Provider: a.Owner, State: string(a.State), Thumbnail: look.picture(a), Rating: average(look.average[a.ID]), Tiers: some(a.Tiers),
 		Business: business(a.Business), Subscribe: a.State == sluice.Published,
 	}
 }
@@ -120,10 +151,14 @@ func (s *Server) getStoreAPI(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, storeDocumentOf(&found, tiers))
+	look, err := s.impressionOf(r.Context(), found.API)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, storeDocumentOf(&found, tiers, look))
 }
 
-func storeDocumentOf(found *control.StoreAPI, tiers []sluice.Tier) storeDocument {
+func storeDocumentOf(found *control.StoreAPI, tiers []sluice.Tier, look impression) storeDocument {
 	a := &found.API
 	d := storeDocument{
 		ID: a.ID, Name: a.Name, Description: a.Description, Context: storeContext(a), Version: a.Version, Provider: a.Owner,
@@ -131,7 +166,7 @@ func storeDocumentOf(found *control.StoreAPI, tiers []sluice.Tier) storeDocument
 		Operations: mapped(a.Operations, func(o sluice.Operation) storeOperation { return storeOperation{o.Target, o.Verb} }),
 		Scopes:     mapped(a.Scopes, scopeInfoOf), AuthorizationHeader: cmp.Or(a.TokenHeader, "Authorization"), SecurityScheme: schemesOf(a),
 		Tags: some(a.Tags), Tiers: []storeTier{}, Properties: []property{}, Endpoints: []storeEndpoint{}, KeyTypes: []string{},
-		Business: business(a.Business), Rating: "0.0", Subscribe: a.State == sluice.Published, Categories: some(a.Categories),
+		HasThumbnail: look.picture(a) != "", Business: business(a.Business), Rating: average(look.average[a.ID]), Subscribe: a.State == sluice.Published, Categories: some(a.Categories),
 		KeyManagers: []string{"all"}, CreatedTime: stamp(a.CreatedAt), UpdatedTime: stamp(a.UpdatedAt), GatewayVendor: "wso2",
 	}
 	for _, name := range a.Tiers { // in the API's order

@@ -54,7 +54,10 @@ func mapped[T, U any](items []T, f func(T) U) []U {
 }
 
 // pageOf reads limit and offset.
-func pageOf(r *http.Request) (control.Page, error) {
+func pageOf(r *http.Request) (control.Page, error) { return pageNamed(r, "limit", "offset") }
+
+// pageNamed reads them from parameters of other names.
+func pageNamed(r *http.Request, limit, offset string) (control.Page, error) {
 	p := control.Page{Limit: defaultLimit}
 	var problems sluice.Problems
 	read := func(name string, to *int) {
@@ -69,8 +72,8 @@ func pageOf(r *http.Request) (control.Page, error) {
 		}
 		*to = n
 	}
-	read("limit", &p.Limit)
-	read("offset", &p.Offset)
+	read(limit, &p.Limit)
+	read(offset, &p.Offset)
 	if p.Limit == 0 {
 		p.Limit = defaultLimit
 	}

@@ -30,7 +30,11 @@ func (s *Server) subscriptionsOf(r *http.Request, found []sluice.Subscription) (
 			a, err := s.plane.StoreAPI(r.Context(), sub.APIID)
 			switch {
 			case err == nil:
-				info := storeInfoOf(&a.API)
+				look, err := s.impressionOf(r.Context(), a.API)
+				if err != nil {
+					return nil, err
+				}
+				info := storeInfoOf(&a.API, look)
 				apis[sub.APIID] = &info
 			case sluice.IsNotFound(err):
 				apis[sub.APIID] = nil

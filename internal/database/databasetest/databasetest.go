@@ -53,6 +53,8 @@ func Run(t *testing.T, open func(t testing.TB) *database.DB) {
 		"apis are filed under categories":               testAPICategories,
 		"apis are found by what makes them unique":      testAPINeighbours,
 		"documents":                                     testDocuments,
+		"comments":                                      testComments,
+		"ratings":                                       testRatings,
 		"documents are found":                           testFindDocuments,
 		"thumbnails":                                    testThumbnails,
 		"categories":                                    testCategories,
