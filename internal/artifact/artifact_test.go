@@ -190,6 +190,71 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
+// The quick way of reading what is numerous knows no more and no less than the
+// full one.
+func TestScan(t *testing.T) {
+	quick := []Item{
+		&Key{Key: "k", ApplicationID: "app", Type: sluice.SandboxKey},
+		&Application{ID: "app", Organization: "o", Name: "App", Owner: "olga", Tier: "Gold"},
+		&Subscription{ID: "s", ApplicationID: "app", APIID: "a", Tier: sluice.Unlimited, State: sluice.Unblocked},
+	}
+	for _, item := range quick {
+		b, err := Encode(item)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := scan(item.ItemID(), b); cmp.Diff(item, got) != "" {
+			t.Errorf("scan of %s: %s", b, cmp.Diff(item, got))
+		}
+		for n := range b {
+			if got := scan(item.ItemID(), b[:n]); got != nil {
+				t.Errorf("scan of %s gives %+v", b[:n], got)
+			}
+		}
+	}
+	for name, body := range map[string]string{
+		"a newer minor":       fmt.Sprintf(`{"format":1,"minor":%d,"item":{"key":"k"}}`, minor+1),
+		"a newer format":      `{"format":2,"item":{"key":"k"}}`,
+		"an escape":           `{"format":1,"item":{"key":"k","application_id":"\u0061"}}`,
+		"a space":             `{"format":1, "item":{"key":"k"}}`,
+		"another letter case": `{"format":1,"item":{"Key":"k"}}`,
+		"what is not ASCII":   `{"format":1,"item":{"key":"k","application_id":"é"}}`,
+		"null":                `{"format":1,"item":{"key":"k","application_id":null}}`,
+		"another's bytes":     `{"format":1,"item":{"key":"j"}}`,
+		"more behind":         `{"format":1,"item":{"key":"k"}}}`,
+		"an unknown member":   `{"format":1,"item":{"key":"k","colour":"red"}}`,
+		"no member":           `{"format":1,"item":{}}`,
+	} {
+		if got := scan("key/k", []byte(body)); got != nil {
+			t.Errorf("scan takes %s: %+v", name, got)
+		}
+	}
+}
+
+func TestOutline(t *testing.T) {
+	a, _ := Compile(revision(), &sluice.Environment{Type: sluice.HybridEnvironment}, "h", &sluice.API{State: sluice.Published})
+	a.DefaultContext = "/weather"
+	b, err := Encode(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &API{
+		ID: a.ID, Organization: a.Organization, Name: a.Name, Version: a.Version, Revision: a.Revision,
+		Environment: a.Environment, Vhost: a.Vhost, Context: a.Context, DefaultContext: a.DefaultContext,
+	}
+	if got, ok := Outline(a.ItemID(), b); !ok || cmp.Diff(want, got) != "" {
+		t.Errorf("Outline() = %t %s", ok, cmp.Diff(want, got))
+	}
+	if _, ok := Outline("api/other", b); ok {
+		t.Error("another's bytes are taken")
+	}
+	for n := range strings.Index(string(b), `"transports"`) {
+		if _, ok := Outline(a.ItemID(), b[:n]); ok {
+			t.Errorf("%d bytes are taken", n)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	b, err := json.Marshal(revision())
 	if err != nil {
@@ -197,7 +262,13 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add("api/a1", b)
 	f.Add("key/k", []byte(`{"format":1,"item":{"key":"k"}}`))
+	f.Add("subscription/s", []byte(`{"format":1,"minor":1,"item":{"id":"s","application_id":"a","api_id":"b","tier":"Gold","state":"BLOCKED"}}`))
 	f.Fuzz(func(t *testing.T, id string, body []byte) {
+		if quick := scan(id, body); quick != nil {
+			if full, err := decode(id, body); err != nil || cmp.Diff(full, quick) != "" {
+				t.Errorf("%s: %v %s", id, err, cmp.Diff(full, quick))
+			}
+		}
 		item, err := Decode(id, body)
 		if err != nil {
 			return

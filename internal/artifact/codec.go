@@ -52,6 +52,14 @@ func Decode(id string, b []byte) (Item, error) {
 	if len(b) > MaxSize {
 		return nil, fmt.Errorf("item %q has more than %d bytes", id, MaxSize)
 	}
+	if item := scan(id, b); item != nil {
+		return item, nil
+	}
+	return decode(id, b)
+}
+
+// decode is Decode of any item.
+func decode(id string, b []byte) (Item, error) {
 	var e envelope
 	if err := json.Unmarshal(b, &e); err != nil {
 		return nil, fmt.Errorf("decode %q: %w", id, err)

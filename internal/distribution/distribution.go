@@ -54,6 +54,7 @@ type Update struct {
 	Epoch      int64
 	Generation int64
 	Complete   bool // what is not in Put is gone
+	FromCopy   bool // of a start: much at once, and calls wait for it
 	Anew       bool // what was handed over before was not what its digests said
 	Put        []Item
 	Remove     []string

@@ -97,7 +97,7 @@ func (r *following) load(ctx context.Context) {
 		return
 	}
 	r.replica.signed, r.replica.newest = loaded.signed, loaded.signed
-	r.apply(Update{Complete: true, Put: loaded.state.items()}, true)
+	r.apply(Update{Complete: true, FromCopy: true, Put: loaded.state.items()}, true)
 	r.replica.state = loaded.state.withoutBodies()
 	r.f.o.Log.Info("local copy applied", "epoch", loaded.signed.epoch, "generation", loaded.signed.generation, "items", loaded.state.size)
 	r.copy.compact(&r.replica.signed, r.replica.state)

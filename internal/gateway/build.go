@@ -5,14 +5,17 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/artifact"
+	"github.com/sluice-api/sluice/internal/distribution"
 	"github.com/sluice-api/sluice/internal/policy"
 )
 
-// route is one API as it is served. Nothing in it changes but its counters.
+// route is one API as it is served. Nothing in it changes but its counters and
+// later.
 type route struct {
 	api            *artifact.API
 	digest         string       // of the artifact, hexadecimal
@@ -25,6 +28,47 @@ type route struct {
 	open           []*Endpoint   // of calls without a key
 	turn           atomic.Uint32 // which endpoint is next
 	counter        *counter      // the same for all builds of the API
+	later          *laterBuild   // nil: this is all of it
+}
+
+// laterBuild is what the rest of a route is made of when it is asked for first.
+type laterBuild struct {
+	once  sync.Once
+	item  distribution.Item // without its body once that was read
+	whole *route
+	err   error
+}
+
+// outline makes a route that can be found, of which the rest is built with its
+// first call or probe: at a start the calls of one API do not wait until ten
+// thousand are built. It returns false where the route must be built at once.
+func outline(item distribution.Item) (*route, bool) {
+	a, ok := artifact.Outline(item.ID, item.Body)
+	if !ok {
+		return nil, false
+	}
+	r := &route{api: a, digest: item.Digest.String(), later: &laterBuild{item: item}}
+	return r, r.addContexts() == nil
+}
+
+// whole returns r with all that calls need, nil and the reason where it cannot
+// be built. It may be called by many goroutines.
+func (r *route) whole() (*route, error) {
+	l := r.later
+	if l == nil {
+		return r, nil
+	}
+	l.once.Do(func() {
+		item, err := artifact.Decode(l.item.ID, l.item.Body)
+		l.item.Body = nil
+		if err == nil {
+			l.whole, err = build(item.(*artifact.API), r.digest) // the codec sees to the kind
+		}
+		if l.err = err; err == nil {
+			l.whole.counter = r.counter
+		}
+	})
+	return l.whole, l.err
 }
 
 // resource returns the resource of what follows the context in a path, nil
@@ -56,14 +100,9 @@ func build(a *artifact.API, digest string) (*route, error) {
 			return nil, fmt.Errorf("the security scheme %q is not known", s)
 		}
 	}
-	var err error
-	if r.context, err = parseContext(a.Context); err != nil {
+	err := r.addContexts()
+	if err != nil {
 		return nil, err
-	}
-	if a.DefaultContext != "" {
-		if r.defaultContext, err = parseContext(a.DefaultContext); err != nil {
-			return nil, err
-		}
 	}
 	if r.cors, err = policy.NewCORS(a); err != nil {
 		return nil, err
@@ -75,6 +114,14 @@ func build(a *artifact.API, digest string) (*route, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+func (r *route) addContexts() (err error) {
+	if r.context, err = parseContext(r.api.Context); err != nil || r.api.DefaultContext == "" {
+		return err
+	}
+	r.defaultContext, err = parseContext(r.api.DefaultContext)
+	return err
 }
 
 // parseContext returns the canonical form of a context.

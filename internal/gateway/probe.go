@@ -97,21 +97,30 @@ func (g *Gateway) Run(ctx context.Context) error {
 // prove probes r over every transport that it offers and that is open, and
 // notes the outcome.
 func (g *Gateway) prove(ctx context.Context, x *policy.Exchange, r *route) {
+	whole, err := r.whole()
+	if err != nil {
+		g.noteOutcome(ctx, r, outcome{sluice.Failed, err.Error()})
+		return
+	}
 	o := outcome{state: sluice.Failed, reason: "none of the API's transports is open on this gateway"}
 	for _, l := range []struct {
 		name, address string
 		secure        bool
 	}{{"http", g.o.Probe.HTTP, false}, {"https", g.o.Probe.HTTPS, true}} {
-		if l.address == "" || !slices.Contains(r.api.Transports, l.name) {
+		if l.address == "" || !slices.Contains(whole.api.Transports, l.name) {
 			continue
 		}
 		if o = g.probe(ctx, x, r, l.address, l.secure); o.state != sluice.Live {
 			break
 		}
 	}
-	if ctx.Err() != nil {
-		return
+	if ctx.Err() == nil {
+		g.noteOutcome(ctx, r, o)
 	}
+}
+
+// noteOutcome notes what a probe found, and tells of it where it is news.
+func (g *Gateway) noteOutcome(ctx context.Context, r *route, o outcome) {
 	if !g.deployments.note(r, o) {
 		return
 	}
@@ -135,7 +144,11 @@ func (g *Gateway) probe(ctx context.Context, x *policy.Exchange, r *route, addre
 	if h == nil {
 		return outcome{sluice.Failed, "no vhost of this gateway serves the API"}
 	}
-	verb, path := r.sample()
+	whole, err := r.whole()
+	if err != nil {
+		return outcome{sluice.Failed, err.Error()}
+	}
+	verb, path := whole.sample()
 	x.Request.Method = x.Copy(verb)
 	x.Request.Target = x.Copy(h.context + r.context + path)
 	x.AddField(&x.Request.Fields, probeField, string(g.nonce))
@@ -143,7 +156,7 @@ func (g *Gateway) probe(ctx context.Context, x *policy.Exchange, r *route, addre
 	if strings.Contains(name, ":") {
 		name = "[" + name + "]"
 	}
-	err := g.o.Probe.Transport.Send(ctx, &Endpoint{Secure: secure, Address: address, Authority: name}, x)
+	err = g.o.Probe.Transport.Send(ctx, &Endpoint{Secure: secure, Address: address, Authority: name}, x)
 	defer x.Response.Close()
 	if x.Response.Body != nil {
 		_, _ = io.Copy(io.Discard, io.LimitReader(x.Response.Body, 4<<10)) // so that the connection is used again

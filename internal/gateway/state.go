@@ -31,6 +31,8 @@ type decoded struct {
 	distribution.Item
 	item artifact.Item
 	err  error
+
+	outlined *route // an API of which the rest is built later; item is nil
 }
 
 // Apply takes an update of the environment's state and swaps it in whole. What
@@ -42,7 +44,7 @@ func (g *Gateway) Apply(u distribution.Update) {
 	defer g.applying.Unlock()
 	last := g.state.Load()
 	c := &change{
-		g: g, last: last, anew: u.Anew, environment: last.environment,
+		g: g, last: last, anew: u.Anew, later: u.FromCopy, environment: last.environment,
 		directory: last.directory.Edit(u.Complete),
 		fresh:     make(map[string]*route),
 		gone:      make(map[string]bool),
@@ -52,6 +54,9 @@ func (g *Gateway) Apply(u distribution.Update) {
 			c.gone[id] = true
 		}
 		g.deployments.each(func(id string) { c.gone[id] = true })
+		for i := range u.Put {
+			c.directory.Expect(u.Put[i].ID)
+		}
 	}
 	for _, id := range u.Remove {
 		c.remove(id)
@@ -76,6 +81,7 @@ type change struct {
 	g           *Gateway
 	last        *state
 	anew        bool // nothing is taken over from last
+	later       bool // APIs are built when they are needed first
 	environment *artifact.Environment
 	directory   *policy.DirectoryEdit
 	fresh       map[string]*route // built now, by API id
@@ -97,9 +103,16 @@ func (c *change) decode(items []distribution.Item) []decoded {
 		wg.Go(func() {
 			for i, item := range part {
 				to[i].Item = item
-				if !c.serves(item) {
-					to[i].item, to[i].err = artifact.Decode(item.ID, item.Body)
+				if c.serves(item) {
+					continue
 				}
+				if c.later && strings.HasPrefix(item.ID, apiPrefix) {
+					if r, ok := outline(item); ok {
+						to[i].outlined = r
+						continue
+					}
+				}
+				to[i].item, to[i].err = artifact.Decode(item.ID, item.Body)
 			}
 		})
 	}
@@ -149,14 +162,17 @@ func (c *change) putAPI(id string, d decoded) error {
 	if d.err != nil {
 		return d.err
 	}
-	if d.item == nil { // served already
-		c.taken = append(c.taken, c.last.routes[id])
-		return nil
-	}
-	a := d.item.(*artifact.API) // the codec sees to it
-	r, err := build(a, d.Digest.String())
-	if err != nil {
-		return err
+	r := d.outlined
+	if r == nil {
+		if d.item == nil { // served already
+			c.taken = append(c.taken, c.last.routes[id])
+			return nil
+		}
+		a := d.item.(*artifact.API) // the codec sees to it
+		var err error
+		if r, err = build(a, d.Digest.String()); err != nil {
+			return err
+		}
 	}
 	if last := c.last.routes[id]; last != nil {
 		r.counter = last.counter

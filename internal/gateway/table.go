@@ -204,7 +204,8 @@ func (h *host) below(path []byte) []byte {
 }
 
 // route returns the API with the longest context that path begins with, and
-// what follows that context: nothing, or a path with its slash.
+// what follows that context: nothing, or a path with its slash. An API that
+// cannot be built is none.
 func (h *host) route(path []byte) (r *route, rest []byte) {
 	var ends [maxContextSegments]int
 	n := 0
@@ -216,6 +217,7 @@ func (h *host) route(path []byte) (r *route, rest []byte) {
 	}
 	for n--; n >= 0; n-- {
 		if r := h.routes[string(path[:ends[n]])]; r != nil {
+			r, _ = r.whole() // its probe reports why not
 			return r, path[ends[n]:]
 		}
 	}

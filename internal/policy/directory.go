@@ -171,6 +171,23 @@ func (e *DirectoryEdit) Directory() *Directory {
 	}
 }
 
+// Expect says that an item with the id is to be put, so that there is room for
+// all of them before the first one comes. It need not be called.
+func (e *DirectoryEdit) Expect(id string) {
+	switch kind, _ := splitID(id); kind {
+	case keyPrefix:
+		e.keys.expected++
+	case applicationPrefix:
+		e.applications.expected++
+		e.subscribed.expected++ // most have one
+	case subscriptionPrefix:
+		e.subscriptions.expected++
+	case apiKeyPrefix:
+		e.apiKeys.expected++
+		e.apiKeyDigests.expected++
+	}
+}
+
 // Put adds an item or takes the place of the one with its id; the item is the
 // Directory's from then on. Items of kinds that a Directory does not hold are
 // ignored. On an error nothing has changed.

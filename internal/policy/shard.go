@@ -26,7 +26,8 @@ func (s *shards[V]) get(name string) (V, bool) {
 // goroutine.
 type shardsEdit[V any] struct {
 	*shards[V]
-	own [shardCount]bool // parts that were copied and may be changed
+	own      [shardCount]bool // parts that were copied and may be changed
+	expected int              // entries that are to come
 }
 
 func editShards[V any](s *shards[V]) *shardsEdit[V] {
@@ -43,7 +44,7 @@ func (e *shardsEdit[V]) part(name string) map[string]V {
 	if !e.own[i] {
 		e.own[i] = true
 		if e.shards[i] = maps.Clone(e.shards[i]); e.shards[i] == nil {
-			e.shards[i] = make(map[string]V)
+			e.shards[i] = make(map[string]V, (e.expected+e.expected/8)/shardCount)
 		}
 	}
 	return e.shards[i]
