@@ -413,6 +413,7 @@ var methods = map[string]method{
 var unasked = map[string]string{
 	"Login": "it finds out who calls", "Authenticate": "it finds out who calls", "Enrol": "the join token says that it may",
 	"StoreDocuments": "the Store is open", "StoreDocument": "the Store is open", "StoreThumbnail": "the Store is open",
+	"Tags": "the Store is open", "StoreSearch": "the Store is open", "StoreDefinition": "the Store is open",
 	"Comments": "the Store is open", "Comment": "the Store is open", "Ratings": "the Store is open",
 	"AverageRatings": "only of what the caller was shown", "Categories": "the Store is open", "WithThumbnail": "only of what the caller was shown", "ManagementURL": "public",
 	"StoreAPI": "the Store is open", "StoreAPIs": "the Store is open", "Tiers": "the Store is open",

@@ -23,15 +23,32 @@ func (p *Plane) Search(ctx context.Context, f APIFilter) (list []SearchResult, t
 		return nil, 0, err
 	}
 	f.Organization, f.AccessRoles = actor.Organization, accessRoles(actor)
+	visible := []sluice.DocumentVisibility{sluice.DocumentOfAPI, sluice.DocumentOfMembers}
+	if actor.Has(makers...) {
+		visible = append(visible, sluice.DocumentOfOwner)
+	}
+	return p.search(ctx, f, visible)
+}
+
+// StoreSearch returns the same of what the Store shows the actor, who may be
+// anonymous.
+func (p *Plane) StoreSearch(ctx context.Context, f APIFilter) (list []SearchResult, total int, err error) {
+	actor := reader(ctx)
+	p.storeFilter(&f, actor)
+	visible := []sluice.DocumentVisibility{sluice.DocumentOfAPI}
+	if actor.Known() {
+		visible = append(visible, sluice.DocumentOfMembers)
+	}
+	return p.search(ctx, f, visible)
+}
+
+// search returns a page of the APIs that f finds and of their documents.
+func (p *Plane) search(ctx context.Context, f APIFilter, visible []sluice.DocumentVisibility) (list []SearchResult, total int, err error) {
 	onlyDocuments, words, documents := false, []string{}, true
 	for _, t := range f.Query {
 		onlyDocuments = onlyDocuments || t.Attribute == "document"
 		documents = documents && (t.Attribute == "document" || t.Attribute == "name" && t.Match == database.Contains)
 		words = append(words, t.Value)
-	}
-	visible := []sluice.DocumentVisibility{sluice.DocumentOfAPI, sluice.DocumentOfMembers}
-	if actor.Has(makers...) {
-		visible = append(visible, sluice.DocumentOfOwner)
 	}
 	err = p.db.View(ctx, func(tx *database.Tx) error {
 		if !onlyDocuments {
@@ -62,7 +79,7 @@ func (p *Plane) Search(ctx context.Context, f APIFilter) (list []SearchResult, t
 			return nil
 		}
 		for _, d := range found {
-			a, err := tx.API(actor.Organization, d.APIID)
+			a, err := tx.API(f.Organization, d.APIID)
 			if err != nil {
 				return err
 			}

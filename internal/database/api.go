@@ -2,7 +2,9 @@ package database
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/sluice-api/sluice"
@@ -186,6 +188,31 @@ func (tx *Tx) FindAPIs(f APIFilter) (list []sluice.API, total int, err error) {
 	list, err = query(tx, apiListedFields, fmt.Sprintf(`select %s from apis where %s order by %s limit $%d offset $%d`,
 		apiListed, where, order, len(args)+1, len(args)+2), append(args, atMost(f.Limit), f.Offset)...)
 	return list, int(count), err
+}
+
+// Tags returns the tags of the APIs that f finds, by name, and how many of those
+// APIs carry each. Of f the order, offset and limit mean nothing.
+func (tx *Tx) Tags(f APIFilter) ([]sluice.Tag, error) {
+	where, args, err := f.where()
+	if err != nil {
+		return nil, err
+	}
+	type tagged struct{ Tags []string }
+	found, err := query(tx, func(t *tagged) []any { return []any{asJSON(t)} }, `select document from apis where `+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]int{}
+	for _, t := range found {
+		for _, name := range t.Tags {
+			counts[name]++
+		}
+	}
+	tags := make([]sluice.Tag, 0, len(counts))
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		tags = append(tags, sluice.Tag{Name: name, Count: counts[name]})
+	}
+	return tags, nil
 }
 
 // where returns the filter as a condition and its arguments.

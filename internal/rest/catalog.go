@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/control"
+	"github.com/sluice-api/sluice/internal/web"
 )
 
 // finder returns a page of APIs and how many there are.
@@ -212,4 +213,34 @@ func scopeInfoOf(sc sluice.Scope) scopeInfo {
 		name = sc.Name
 	}
 	return scopeInfo{Key: sc.Name, Name: name, Roles: some(sc.Roles), Description: sc.Description}
+}
+
+type tagDocument struct {
+	Name  string `json:"value"`
+	Count int    `json:"count"`
+}
+
+// listTags answers with the tags of the APIs that the caller can see.
+func (s *Server) listTags(w http.ResponseWriter, r *http.Request) error {
+	page, err := pageOf(r)
+	if err != nil {
+		return err
+	}
+	found, err := s.plane.Tags(r.Context())
+	if err != nil {
+		return err
+	}
+	of := func(t sluice.Tag) tagDocument { return tagDocument(t) }
+	return answer(w, http.StatusOK, listOf(mapped(cut(found, page), of), paginate(r, page, len(found))))
+}
+
+// getStoreDefinition answers with the OpenAPI document for one environment.
+func (s *Server) getStoreDefinition(w http.ResponseWriter, r *http.Request) error {
+	document, err := s.plane.StoreDefinition(r.Context(), r.PathValue("apiId"), r.URL.Query().Get("environmentName"))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", web.JSON)
+	_, _ = w.Write(document) // a client that went away is not an error
+	return nil
 }

@@ -1,10 +1,12 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/control"
+	"github.com/sluice-api/sluice/internal/web"
 )
 
 // searchResult is an API, or a document of one.
@@ -46,24 +48,27 @@ func searchResultOf(f control.SearchResult) searchResult {
 	}
 }
 
-// search answers with APIs and documents.
-func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
-	page, err := pageOf(r)
-	if err != nil {
-		return err
+// searchIn answers with APIs and documents that find returns, of the Publisher or
+// of the Store.
+func searchIn(find func(context.Context, control.APIFilter) ([]control.SearchResult, int, error)) web.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		page, err := pageOf(r)
+		if err != nil {
+			return err
+		}
+		terms, nothing, err := searchOf(r)
+		if err != nil {
+			return err
+		}
+		if nothing {
+			return answer(w, http.StatusOK, listOf[searchResult](nil, paginate(r, page, 0)))
+		}
+		found, total, err := find(r.Context(), control.APIFilter{Query: terms, Offset: page.Offset, Limit: page.Limit})
+		if err != nil {
+			return err
+		}
+		return answer(w, http.StatusOK, listOf(mapped(found, searchResultOf), paginate(r, page, total)))
 	}
-	terms, nothing, err := searchOf(r)
-	if err != nil {
-		return err
-	}
-	if nothing {
-		return answer(w, http.StatusOK, listOf[searchResult](nil, paginate(r, page, 0)))
-	}
-	found, total, err := s.plane.Search(r.Context(), control.APIFilter{Query: terms, Offset: page.Offset, Limit: page.Limit})
-	if err != nil {
-		return err
-	}
-	return answer(w, http.StatusOK, listOf(mapped(found, searchResultOf), paginate(r, page, total)))
 }
 
 // validateAPI answers 200 where what the query names is taken, 404 where it is free.

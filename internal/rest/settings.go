@@ -64,3 +64,23 @@ func (s *Server) listPublisherKeyManagers(w http.ResponseWriter, _ *http.Request
 		Description: "The Key Manager of this installation.", Enabled: true,
 	}}, nil))
 }
+
+// storeSettings is what the Store's clients ask before anything else.
+type storeSettings struct {
+	Grants       []string `json:"grantTypes"`
+	Scopes       []string `json:"scopes"`
+	MapKeys      bool     `json:"mapExistingAuthApps"`
+	Gateway      string   `json:"apiGatewayEndpoint"` // of one gateway of many; addresses are with each API
+	Monetization bool     `json:"monetizationEnabled"`
+	Sharing      bool     `json:"applicationSharingEnabled"`
+	Anonymous    bool     `json:"IsAnonymousModeEnabled"`
+	Password     bool     `json:"IsPasswordChangeEnabled"`
+	PaidTier     bool     `json:"IsUnlimitedTierPaid"`
+}
+
+func (s *Server) getStoreSettings(w http.ResponseWriter, r *http.Request) error {
+	return answer(w, http.StatusOK, storeSettings{
+		Grants: []string{sluice.GrantClientCredentials, sluice.GrantPassword, sluice.GrantAuthorizationCode, sluice.GrantRefreshToken},
+		Scopes: callOf(r).granted, MapKeys: true, Anonymous: true, Password: true,
+	})
+}

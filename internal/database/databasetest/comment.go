@@ -103,3 +103,16 @@ func testRatings(t *testing.T, db *database.DB) {
 	refused(t, db, sluice.NotFound, "rating.unknown", func(tx *database.Tx) error { _, err := tx.Rating("a2", "anna"); return err })
 	same(t, "Ratings left", ratings(0, 0), []string{"r1"})
 }
+
+func testTags(t *testing.T, db *database.DB) {
+	one, two, restricted := newAPI("a1", "weather"), newAPI("a2", "pizza"), newAPI("a3", "music")
+	one.Tags, two.Tags, restricted.Tags = []string{"b", "a"}, []string{"b"}, []string{"c"}
+	restricted.Visibility, restricted.VisibleRoles = sluice.Restricted, []sluice.Role{"team"}
+	update(t, db, func(tx *database.Tx) error { return errors.Join(tx.AddAPI(one), tx.AddAPI(two), tx.AddAPI(restricted)) })
+	tags := func(f database.APIFilter) []sluice.Tag {
+		return read(t, db, func(tx *database.Tx) ([]sluice.Tag, error) { return tx.Tags(f) })
+	}
+	same(t, "Tags", tags(database.APIFilter{Organization: org, StoreRoles: []sluice.Role{}}), []sluice.Tag{{Name: "a", Count: 1}, {Name: "b", Count: 2}})
+	same(t, "Tags with a role", tags(database.APIFilter{Organization: org, StoreRoles: []sluice.Role{"team"}})[2:], []sluice.Tag{{Name: "c", Count: 1}})
+	same(t, "Tags elsewhere", tags(database.APIFilter{Organization: "o2"}), []sluice.Tag{})
+}

@@ -54,6 +54,7 @@ func Run(t *testing.T, open func(t testing.TB) *database.DB) {
 		"apis are found by what makes them unique":      testAPINeighbours,
 		"documents":                                     testDocuments,
 		"comments":                                      testComments,
+		"tags":                                          testTags,
 		"ratings":                                       testRatings,
 		"documents are found":                           testFindDocuments,
 		"thumbnails":                                    testThumbnails,
