@@ -43,6 +43,7 @@ func (s *Server) authenticate(ctx context.Context) (op.Client, error) {
 	if matchesAny(c.credentials.secret, hashes) {
 		return client, nil
 	}
+	s.o.Refused("client.refused", c.credentials.id, c.address)
 	if wait := s.failures.fail(c.credentials.id, c.address); wait > 0 {
 		return nil, tooMany(wait)
 	}

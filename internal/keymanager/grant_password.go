@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluice-api/sluice"
@@ -126,7 +127,8 @@ func (s *Server) issueManagement(tx *database.Tx, client sluice.ManagementClient
 // login checks the user's password. Unknown users, those of other organizations
 // and wrong passwords get one answer.
 func (s *Server) login(ctx context.Context, organization string, form url.Values) (sluice.User, error) {
-	name, password := form.Get("username"), sluice.Secret(form.Get("password"))
+	// Clients add WSO2's name of the first organization to the names of its users.
+	name, password := strings.TrimSuffix(form.Get("username"), "@carbon.super"), sluice.Secret(form.Get("password"))
 	if name == "" || password == "" {
 		return sluice.User{}, invalidRequest("username and password are needed.")
 	}
@@ -139,7 +141,7 @@ func (s *Server) login(ctx context.Context, organization string, form url.Values
 	case err != nil || user.Organization != organization:
 		return sluice.User{}, invalidGrant("The user name or the password is wrong.")
 	case user.MustChange:
-		return sluice.User{}, invalidGrant("The password is temporary. Change it in a portal first.")
+		return sluice.User{}, invalidGrant("The password is temporary. Change it first: PUT /api/sluice/v1/users/me/password with Basic authentication.")
 	}
 	return user, nil
 }

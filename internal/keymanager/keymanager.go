@@ -62,6 +62,10 @@ type Options struct {
 	// the Client, Address and TraceID of the request.
 	Login func(ctx context.Context, name string, password sluice.Secret) (sluice.User, error)
 
+	// Refused is told of each client that did not authenticate itself: "client.refused",
+	// its client_id as it was given, and its address. It must be quick. nil: nobody is.
+	Refused func(action, account, address string)
+
 	// ManagementScopes returns the scopes that roles give for the management API.
 	ManagementScopes func(roles []sluice.Role) []string
 
@@ -122,6 +126,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Refused == nil {
+		o.Refused = func(string, string, string) {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

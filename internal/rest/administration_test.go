@@ -200,3 +200,42 @@ func TestOtherOrganizationsAreAnsweredNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestTemporaryPassword registers no client until the password is changed.
+func TestTemporaryPassword(t *testing.T) {
+	p := start(t)
+	admin := p.administrator(t)
+	as[userDocument](t, p.do(t, admin, "POST "+own+"/users", `{"name":"bob","roles":["Internal/creator"],"password":"one for now"}`), 201)
+	a := p.registerAs(t, "bob", "one for now", `{"clientName":"rest_api_import_export_bob","grantType":"password","owner":"bob"}`)
+	a.wantError(t, 403, "user.password_temporary", 0)
+	if !strings.Contains(string(a.body), "PUT /api/sluice/v1/users/me/password") {
+		t.Errorf("it does not say how to change it: %s", a.body)
+	}
+	if got := p.do(t, "", "PUT "+own+"/users/me/password", `{"password":"one to stay"}`, basic("bob@carbon.super", "one for now")...); got.status != 204 {
+		t.Fatalf("change: %d %s", got.status, got.body)
+	}
+	as[registrationAnswer](t, p.registerAs(t, "bob", "one to stay", `{"clientName":"rest_api_import_export_bob","grantType":"password","owner":"bob"}`), 200)
+}
+
+// TestTokensOfOthers are for administrators with the scope, of users whom they
+// look after.
+func TestTokensOfOthers(t *testing.T) {
+	p := start(t)
+	admin := p.administrator(t)
+	bob := as[userDocument](t, p.do(t, admin, "POST "+own+"/users", `{"name":"bob","roles":["Internal/observer"],"password":"temporary"}`), 201)
+	roles := []sluice.Role{sluice.Observer}
+	token := p.token(t, sluice.User{ID: bob.ID, Name: "bob", Organization: sluice.DefaultOrganization, Roles: roles}, ScopesOf(roles)...)
+	list := as[list[accessToken]](t, p.do(t, admin, "GET "+own+"/access-tokens?userId="+bob.ID, ""), 200)
+	if list.Count != 1 || list.List[0].Name != "test" || list.List[0].Token != "" {
+		t.Fatalf("bob's tokens: %+v", list)
+	}
+	if n := as[struct{ Count int }](t, p.do(t, token, "GET "+own+"/access-tokens?userId="+bob.ID, ""), 200).Count; n != 1 {
+		t.Errorf("%d of his own", n)
+	}
+	p.do(t, token, "GET "+own+"/access-tokens?userId=somebody", "").wantError(t, 403, "scope.missing", 0)
+	p.do(t, admin, "GET "+own+"/access-tokens?userId=nobody", "").wantError(t, 404, "user.unknown", 0)
+	if got := p.do(t, admin, "DELETE "+own+"/access-tokens/"+list.List[0].ID, ""); got.status != 204 {
+		t.Fatalf("end it: %d %s", got.status, got.body)
+	}
+	p.do(t, token, "GET "+own+"/access-tokens", "").wantError(t, 401, "token", 0)
+}

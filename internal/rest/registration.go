@@ -51,6 +51,9 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("WWW-Authenticate", `Basic realm="sluice", charset="UTF-8"`)
 		return err
 	}
+	if u.MustChange {
+		return sluice.Errorf(sluice.Forbidden, "user.password_temporary", "The password is temporary. Change it first: PUT %s/users/me/password with Basic authentication and {\"password\":\"NEW\"}.", sluiceBase)
+	}
 	actor := sluice.ActorFrom(ctx) // has the address already
 	actor.UserID, actor.Name, actor.Organization, actor.Roles = u.ID, u.Name, u.Organization, u.Roles
 	if q.Owner != "" && userName(q.Owner) != u.Name {

@@ -32,7 +32,12 @@ func (s *Server) listAccessTokens(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	found, err := s.plane.AccessTokens(r.Context())
+	var found []sluice.AccessToken
+	if id := r.URL.Query().Get("userId"); id == "" || id == sluice.ActorFrom(r.Context()).UserID {
+		found, err = s.plane.AccessTokens(r.Context())
+	} else if err = needs(r, "sluice:user_manage"); err == nil {
+		found, err = s.plane.UserAccessTokens(r.Context(), id)
+	}
 	if err != nil {
 		return err
 	}
@@ -79,6 +84,14 @@ func (s *Server) deleteAccessToken(w http.ResponseWriter, r *http.Request) error
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// needs refuses a token without a scope that a part of an operation takes.
+func needs(r *http.Request, scope string) error {
+	if slices.Contains(callOf(r).granted, scope) {
+		return nil
+	}
+	return sluice.Errorf(sluice.Forbidden, "scope.missing", "The access token has none of the scopes that are accepted here: %s.", scope)
 }
 
 // readOwn reads the JSON body of an operation of our own: a member it does not

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"net/http"
-	"slices"
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/control"
@@ -144,12 +143,9 @@ func (s *Server) putPassword(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	actor := sluice.ActorFrom(r.Context())
-	switch own := id == "me" || id == actor.UserID; {
-	case own:
+	if id == "me" || id == actor.UserID {
 		err = s.plane.ChangePassword(r.Context(), sluice.Secret(q.Old), sluice.Secret(q.Password))
-	case !slices.Contains(callOf(r).granted, "sluice:user_manage"):
-		err = sluice.Errorf(sluice.Forbidden, "scope.missing", "The access token has none of the scopes that are accepted here: sluice:user_manage.")
-	default:
+	} else if err = needs(r, "sluice:user_manage"); err == nil {
 		err = s.plane.SetPassword(r.Context(), id, sluice.Secret(q.Password))
 	}
 	if err != nil {

@@ -69,7 +69,7 @@ func (s *Server) newControlRole(ctx context.Context, mux *http.ServeMux) (c *con
 		return nil, err
 	}
 	c.keys, err = keymanager.New(ctx, keymanager.Options{
-		DB: c.db, Issuer: s.managementURL() + "/oauth2/token", KeepIssuer: s.cfg.Cluster.Listen != "", Login: c.plane.Login, ManagementScopes: rest.ScopesOf,
+		DB: c.db, Issuer: s.managementURL() + "/oauth2/token", KeepIssuer: s.cfg.Cluster.Listen != "", Login: c.plane.Login, Refused: c.plane.Refused, ManagementScopes: rest.ScopesOf,
 		PasswordGrant: s.cfg.KeyManager.PasswordGrant, LegacyLogin: s.cfg.Management.LegacyLogin, RevealSecrets: s.cfg.KeyManager.RevealSecrets,
 		AccessTokenTTL: s.cfg.KeyManager.AccessTokenTTL, MaxAccessTokenTTL: s.cfg.KeyManager.MaxAccessTokenTTL,
 		RefreshTokenTTL: s.cfg.KeyManager.RefreshTokenTTL, IDTokenTTL: s.cfg.KeyManager.IDTokenTTL,
