@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"maps"
 	"net/http"
 	"testing"
 
@@ -62,9 +63,7 @@ func TestSandboxThroughput(t *testing.T) {
 	for name, want := range map[string]int{"production": 3, "sandbox": 2} {
 		claims := map[string]any{"iat": clock.Unix(), "nbf": clock.Unix(), "exp": clock.Unix() + 3600}
 		if name == "sandbox" {
-			for k, v := range sandboxKey {
-				claims[k] = v
-			}
+			maps.Copy(claims, sandboxKey)
 		}
 		n, refused := w.passes(request{path: "/weather/1.0/today", token: w.token(claims)})
 		if n != want || refused.status != 503 || refused.code != "900801" || refused.header.Get("Retry-After") != "1" {

@@ -77,14 +77,14 @@ func (s *Server) checkAuthorization(w http.ResponseWriter, r *http.Request, quer
 		s.showError(w, http.StatusBadRequest, no.description)
 	default:
 		answer := url.Values{"error": {no.code}, "error_description": {no.description}}
-		s.redirect(w, r, a, answer, status)
+		s.redirect(w, a, answer, status)
 	}
 	return a, false
 }
 
 // redirect sends the browser back to the client. The answer names its issuer
 // (RFC 9207).
-func (s *Server) redirect(w http.ResponseWriter, r *http.Request, a authorization, answer url.Values, status int) {
+func (s *Server) redirect(w http.ResponseWriter, a authorization, answer url.Values, status int) {
 	answer.Set("iss", s.o.Issuer)
 	if a.state != "" {
 		answer.Set("state", a.state)

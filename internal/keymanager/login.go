@@ -79,7 +79,7 @@ func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		var code sluice.Secret
 		if code, err = s.issueCode(r.Context(), a, user); err == nil {
-			s.redirect(w, r, a, url.Values{"code": {code.Reveal()}}, http.StatusSeeOther)
+			s.redirect(w, a, url.Values{"code": {code.Reveal()}}, http.StatusSeeOther)
 			return
 		}
 	}
