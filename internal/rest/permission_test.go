@@ -139,6 +139,7 @@ func (m *matrix) addObjects(t *testing.T, admin, owner string) {
 	environments := as[list[environmentDocument]](t, m.do(t, admin, "GET "+adminBase+"/environments", ""), http.StatusOK)
 	document := id(m.do(t, admin, "POST "+one+"/documents",
 		`{"name":"Owned","type":"HOWTO","sourceType":"INLINE","visibility":"API_LEVEL"}`), "documentId")
+	comment := id(m.do(t, owner, "POST "+storeBase+"/apis/"+api+"/comments", `{"content":"Mine."}`), "id")
 	category := id(m.do(t, admin, "POST "+adminBase+"/api-categories", `{"name":"Owned"}`), "id")
 	token := id(m.do(t, owner, "POST "+sluiceBase+"/access-tokens", `{"name":"x","scopes":["apim:subscribe"]}`), "tokenId")
 	join := id(m.do(t, admin, "POST "+sluiceBase+"/enrolment-tokens", fmt.Sprintf(`{"environmentId":%q}`, environments.List[0].ID)), "tokenId")
@@ -152,7 +153,7 @@ func (m *matrix) addObjects(t *testing.T, admin, owner string) {
 		"publications": {"0192f0c1-2b3c-7d4e-8f90-a1b2c3d4e5f6", ofOrganization}, "revocations": {"0192f0c1-2b3c-7d4e-8f90-a1b2c3d4e5f6", ofOrganization},
 		"traceId": {strings.Repeat("0", 32), nobodys}, "sequence": {"1", ofOrganization},
 		"users": {user.List[0].ID, ofOrganization}, "organizations": {"default", ofInstallation}, "enrolment-tokens": {join, ofInstallation},
-		"documentId": {document, ofOrganization}, "apiCategoryId": {category, ofOrganization},
+		"documentId": {document, ofOrganization}, "apiCategoryId": {category, ofOrganization}, "commentId": {comment, ofOrganization},
 		"policyId": {"0192f0c1-2b3c-7d4e-8f90-a1b2c3d4e5f6", ofOrganization}, "policyName": {"Gold", nobodys},
 		// Kinds that are not offered: nothing is there for anybody.
 		"api-products": {"nothing", ofInstallation}, "mcp-servers": {"nothing", ofInstallation},
@@ -331,6 +332,7 @@ var bodies = map[string]string{
 	"generateKeys":     `{"keyType":"PRODUCTION","grantTypesToBeSupported":["client_credentials"]}`,
 	"revokeAPIKey":     `{"keyUUID":"0192f0c1-2b3c-7d4e-8f90-a1b2c3d4e5f6"}`,
 	"createDocument":   `{"name":"Mine","type":"HOWTO","sourceType":"INLINE","visibility":"API_LEVEL"}`,
+	"createComment":    `{"content":"Mine."}`,
 
 	"putApplicationPolicy":  policyBody,
 	"putSubscriptionPolicy": policyBody,
