@@ -218,7 +218,7 @@ func (tx *Tx) Tags(f APIFilter) ([]sluice.Tag, error) {
 // where returns the filter as a condition and its arguments.
 func (f *APIFilter) where() (string, []any, error) {
 	args := []any{f.Organization}
-	conditions := []string{"organization = $1"}
+	conditions := []string{"apis.organization = $1"}
 	arg := func(v string) string {
 		args = append(args, v)
 		return fmt.Sprintf("$%d", len(args))
@@ -235,24 +235,24 @@ func (f *APIFilter) where() (string, []any, error) {
 		conditions = append(conditions, "("+condition+")")
 	}
 	if f.StoreRoles != nil {
-		roles("visibility <> "+arg(string(sluice.Restricted)), toSee, f.StoreRoles)
+		roles("apis.visibility <> "+arg(string(sluice.Restricted)), toSee, f.StoreRoles)
 	}
 	if f.AccessRoles != nil {
-		roles("not restricted", toChange, f.AccessRoles)
+		roles("not apis.restricted", toChange, f.AccessRoles)
 	}
 	if len(f.States) > 0 {
 		states := make([]string, len(f.States))
 		for i, s := range f.States {
 			states[i] = arg(string(s))
 		}
-		conditions = append(conditions, "state in ("+strings.Join(states, ", ")+")")
+		conditions = append(conditions, "apis.state in ("+strings.Join(states, ", ")+")")
 	}
 	if f.Visibility != "" {
-		conditions = append(conditions, "visibility = "+arg(string(f.Visibility)))
+		conditions = append(conditions, "apis.visibility = "+arg(string(f.Visibility)))
 	}
-	if f.Newest { // of those that fit but for the query
-		conditions = append(conditions, `id in (select ranked.id from (select id, row_number() over (partition by name order by created_at desc, id desc) as place
-			from apis where `+strings.Join(conditions, " and ")+`) ranked where ranked.place = 1)`)
+	if f.Newest { // of those that fit but for the query; ids grow with time, and an index has all of it
+		newer := strings.ReplaceAll(strings.Join(conditions, " and "), "apis.", "newer.")
+		conditions = append(conditions, `not exists (select 1 from apis newer where newer.search_name = apis.search_name and newer.id > apis.id and `+newer+`)`)
 	}
 	for _, t := range f.Query {
 		condition, pattern, err := t.pattern()
@@ -305,6 +305,9 @@ func (f *APIFilter) order() (string, error) {
 	column, ok := columns[f.Sort]
 	if !ok || f.Order != "" && f.Order != "asc" && f.Order != "desc" {
 		return "", sluice.Errorf(sluice.Invalid, "search.sort", "APIs cannot be sorted by %q, %q.", f.Sort, f.Order).At("sortBy")
+	}
+	if column == "search_name" { // naming it twice would keep SQLite from the index
+		return column + " " + f.Order + ", id " + f.Order, nil
 	}
 	return column + " " + f.Order + ", search_name " + f.Order + ", id " + f.Order, nil
 }

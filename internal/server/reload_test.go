@@ -124,6 +124,7 @@ func TestF21ConfigurationIsReadAgain(t *testing.T) {
 
 	reread(strings.Replace(base, ports[2], freePorts(t, 1)[0], 1)+"store: {apis_per_page: 7}\ngateway: {clock_leeway: 5s}\n"+east, "needs a restart: listen.http, gateway.clock_leeway")
 	within(t, "the Store's page follows", func() bool { return s.control.plane.Display().StorePage == 7 })
+	within(t, "the environments follow", func() bool { return len(names()) == 2 && names()[0] == "East production" })
 	want("one removed", "East production", "West sandbox")
 	if err := stop(); err != nil {
 		t.Errorf("Run = %v", err)
