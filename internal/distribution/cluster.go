@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -195,6 +196,23 @@ func (b *Bus) askPeers() {
 	}
 }
 
+// askGateways asks all gateways for a heartbeat, whose answer names the control
+// planes: one that is lost a moment later leaves none that knows no other.
+func (b *Bus) askGateways() {
+	e := b.embedded.Load()
+	if e == nil {
+		return
+	}
+	b.mu.Lock()
+	ids := slices.Collect(maps.Keys(b.environments))
+	b.mu.Unlock()
+	for _, id := range ids {
+		if err := e.control.Publish(reportSubject(id), nil); err != nil {
+			b.o.Log.Warn("gateways could not be asked to report", "environment_id", id, "err", err)
+		}
+	}
+}
+
 // sharePeers tells the others what a gateway that is connected here said last.
 func (b *Bus) sharePeers(h *heard) {
 	if b.o.Cluster == nil {
@@ -224,6 +242,7 @@ func (b *Bus) hearPeer(message *nats.Msg, known map[string]*heard) error {
 			b.o.Log.Info("another control plane is there", "url", m.URL)
 			b.greetPeers()
 			b.askPeers()
+			b.askGateways()
 		}
 	case peerWanted:
 		for _, h := range known {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -148,6 +149,34 @@ func TestGatewayGoesOverToAnotherControlPlane(t *testing.T) {
 	for _, r := range b.reports {
 		if !r.Connected {
 			t.Error("the gateway was taken for gone where it had come to")
+		}
+	}
+}
+
+// A gateway learns of a new control plane at once and not with its next heartbeat:
+// its own may be lost before that.
+func TestNewControlPlaneIsAnnouncedAtOnce(t *testing.T) {
+	a := newControl(t)
+	a.clustered()
+	a.environment("prod", 10)
+	a.start()
+	o := a.memberOptions("prod", "g1", a.enrol("prod", "g1"), t.TempDir())
+	announced := make(chan []string, 10)
+	o.Announced = func(urls []string) { announced <- urls }
+	m := newMember(t, o)
+	m.follower.every = time.Hour
+	m.start()
+	m.await(1, 1)
+	a.awaitReport("g1 is there", func(r sluice.Report) bool { return r.GatewayID == "g1" && r.Connected })
+	b := a.second()
+	for {
+		select {
+		case urls := <-announced:
+			if slices.Contains(urls, b.bus.o.Cluster.URL) {
+				return
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatal("the second control plane was not announced")
 		}
 	}
 }

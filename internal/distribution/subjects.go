@@ -11,6 +11,7 @@ import (
 //
 //	sluice.environment.E.changes       control plane → gateways of E: a generation
 //	sluice.environment.E.trace         control plane → gateways of E: do you remember this call? answered
+//	sluice.environment.E.report        control plane → gateways of E: send a heartbeat now
 //	sluice.gateway.E.G.status          G → control plane: a heartbeat, answered to G's inbox
 //	sluice.gateway.E.G.state.compare   G → control plane: what is the state? answered
 //	sluice.gateway.E.G.state.fetch     G → control plane: a page of it, answered
@@ -37,6 +38,11 @@ func changesSubject(environmentID string) string {
 // traceSubject is where the gateways of an environment are asked for calls.
 func traceSubject(environmentID string) string {
 	return environmentSubjects + subjectToken(environmentID) + ".trace"
+}
+
+// reportSubject is where the gateways of an environment are asked to report.
+func reportSubject(environmentID string) string {
+	return environmentSubjects + subjectToken(environmentID) + ".report"
 }
 
 // gatewaySubject is where one gateway sends messages of one kind.

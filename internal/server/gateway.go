@@ -473,6 +473,9 @@ func (r *gatewayRole) details() map[string]any {
 	d := map[string]any{"joined": id != nil}
 	if id != nil {
 		d["gateway_id"], d["environment_id"] = id.GatewayID, id.EnvironmentID
+		if len(id.ControlURLs) > 0 {
+			d["control_planes"] = id.ControlURLs // that it knows to go over to
+		}
 	}
 	if f != nil {
 		st := f.Status()

@@ -66,7 +66,14 @@ func TestF7TwoControlPlanes(t *testing.T) {
 	s.revoke(t, 1, s.production, token) // at the first
 	s.refusedWithinASecond(t, token, s.gateway(1, "/stations"), s.gateway(3, "/stations"))
 
+	const there = `"https://localhost:9448"`
+	for _, offset := range []int{1, 2, 3} {
+		eventually(t, "the gateway knows the second control plane", func() error { return says(t, offset, there) })
+	}
 	s.instances[0].kill(t)
+	for _, offset := range []int{1, 2, 3} {
+		eventually(t, "the gateway has gone over", func() error { return says(t, offset, `"control_plane":`+there) })
+	}
 	s.allConnected(t, second)
 	s.deployNew(t, "after the first was killed", 2) // whichever gateway had not gone over would not be live
 	s.call.want(t, s.gateway(1, "/status"), "", http.StatusOK, "production")
@@ -212,13 +219,20 @@ func (s *story) allConnected(t *testing.T, rest *client.Client) {
 // healthy returns what the operations port of a process says is wrong.
 func healthy(t *testing.T, offset int) error {
 	t.Helper()
+	return says(t, offset, `"state":"ok"`)
+}
+
+// says returns what the operations port of a process says, as an error, unless
+// that holds a text.
+func says(t *testing.T, offset int, text string) error {
+	t.Helper()
 	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", 9763+offset))
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err == nil && !strings.Contains(string(body), `"state":"ok"`) {
+	if err == nil && !strings.Contains(string(body), text) {
 		err = fmt.Errorf("%s", body)
 	}
 	return err
