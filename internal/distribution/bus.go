@@ -34,6 +34,7 @@ type Bus struct {
 	embedded atomic.Pointer[embedded] // nil while Run does not serve
 	tunnels  tunnels
 	peers    peers
+	trials   trials
 
 	mu           sync.Mutex // guards environments
 	environments map[string]*environment
@@ -86,6 +87,9 @@ func (b *Bus) Run(ctx context.Context) error {
 	}
 	requests, err := e.control.SubscribeSync(anyGatewaySubject(stateSubjects))
 	if err != nil {
+		return fmt.Errorf("bus: %w", err)
+	}
+	if _, err := e.control.Subscribe(anyGatewaySubject(preparedSubject), b.hearVerdict); err != nil {
 		return fmt.Errorf("bus: %w", err)
 	}
 	if err := e.control.FlushTimeout(insideTimeout); err != nil {

@@ -41,6 +41,12 @@ type Change struct {
 	Remove        []string
 }
 
+// Refusal is why a gateway could not take an item.
+type Refusal struct {
+	ItemID string
+	Reason string // a sentence for people
+}
+
 // Snapshot is the whole state of one environment at one generation.
 type Snapshot struct {
 	EnvironmentID string

@@ -41,6 +41,7 @@ type FollowerOptions struct {
 	Dir                      string                                                               // of the local copy; made where it is missing
 	Apply                    func(Update)                                                         // takes an update, whose bodies must not be changed; called in order, from one goroutine
 	Reports                  func() []sluice.DeploymentReport                                     // what heartbeats say of deployments
+	Check                    func(put []Item, remove []string) []Refusal                          // whether the gateway could take a change; called beside Apply; nil: it is not asked
 	Trace                    func(id string) (sluice.Trace, bool)                                 // what the gateway remembers of a call; nil: nothing
 	Log                      *slog.Logger                                                         // nil: nothing is logged
 	Now                      func() time.Time                                                     // nil: time.Now

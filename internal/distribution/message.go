@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -244,6 +245,54 @@ func (c *change) size() int {
 		n += len(id)
 	}
 	return n
+}
+
+// trial asks gateways whether they could take a change that is not made yet, and
+// perhaps never will be.
+type trial struct {
+	id     string
+	part   int // of a change that is too large for one message; each is judged by itself
+	put    []Item
+	remove []string
+}
+
+func (t *trial) append(b []byte) []byte {
+	b = appendText(b, t.id)
+	b = binary.AppendUvarint(b, uint64(t.part))
+	b = appendItems(b, t.put)
+	return appendTexts(b, t.remove)
+}
+
+func readTrial(r *reader) (*trial, error) {
+	t := &trial{id: r.text(), part: int(r.number() & math.MaxInt32), put: r.items(), remove: r.texts()}
+	return t, r.err
+}
+
+// verdict is a gateway's answer to a trial.
+type verdict struct {
+	id       string
+	part     int
+	refusals []Refusal
+}
+
+func (v *verdict) append(b []byte) []byte {
+	b = appendText(b, v.id)
+	b = binary.AppendUvarint(b, uint64(v.part))
+	b = binary.AppendUvarint(b, uint64(len(v.refusals)))
+	for _, r := range v.refusals {
+		b = appendText(b, r.ItemID)
+		b = appendText(b, r.Reason)
+	}
+	return b
+}
+
+func readVerdict(r *reader) (*verdict, error) {
+	v := &verdict{id: r.text(), part: int(r.number() & math.MaxInt32)}
+	v.refusals = make([]Refusal, r.count(2))
+	for i := range v.refusals {
+		v.refusals[i] = Refusal{ItemID: r.text(), Reason: r.text()}
+	}
+	return v, r.err
 }
 
 // heartbeat is what a gateway says of itself. The list of deployments is left

@@ -36,7 +36,9 @@ func TestMessagesAreReadAsWritten(t *testing.T) {
 			(&fetch{1, 2, []want{{3, "after", []entry{{id: "a", digest: signed.root}}}, {255, "", nil}}}).append,
 			func(r *reader) (any, error) { return readFetch(r) },
 		},
-		"page": {&page{false, items, []string{"x"}, cursor{7, "y"}}, (&page{false, items, []string{"x"}, cursor{7, "y"}}).append, func(r *reader) (any, error) { return readPage(r) }},
+		"trial":   {&trial{"t", 1, items, []string{"x"}}, (&trial{"t", 1, items, []string{"x"}}).append, func(r *reader) (any, error) { return readTrial(r) }},
+		"verdict": {&verdict{"t", 1, []Refusal{{"api/1", "no"}}}, (&verdict{"t", 1, []Refusal{{"api/1", "no"}}}).append, func(r *reader) (any, error) { return readVerdict(r) }},
+		"page":    {&page{false, items, []string{"x"}, cursor{7, "y"}}, (&page{false, items, []string{"x"}, cursor{7, "y"}}).append, func(r *reader) (any, error) { return readPage(r) }},
 	}
 	for name, test := range tests {
 		message, ok := f.frame(test.write(nil))
@@ -51,7 +53,7 @@ func TestMessagesAreReadAsWritten(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff(test.value, got, cmp.AllowUnexported(change{}, signedRoot{}, heartbeat{}, answer{}, comparison{}, fetch{}, want{}, entry{}, page{}, cursor{})); diff != "" {
+		if diff := cmp.Diff(test.value, got, cmp.AllowUnexported(change{}, signedRoot{}, heartbeat{}, answer{}, comparison{}, fetch{}, want{}, entry{}, page{}, cursor{}, trial{}, verdict{})); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 		later, _ := f.frame(append(test.write(nil), "a field of a later version"...))
@@ -122,6 +124,8 @@ func FuzzMessages(f *testing.F) {
 		(&heartbeat{list: []byte("[]")}).append(nil),
 		(&fetch{wants: []want{{1, "a", []entry{{id: "b"}}}}}).append(nil),
 		(&page{put: []Item{item("a", "b")}}).append(nil),
+		(&trial{put: []Item{item("a", "b")}}).append(nil),
+		(&verdict{refusals: []Refusal{{"a", "b"}}}).append(nil),
 	} {
 		message, _ := framer.frame(fields)
 		f.Add(message)
@@ -142,6 +146,8 @@ func FuzzMessages(f *testing.F) {
 		_, _ = readAnswer(open())
 		_, _ = readComparison(open())
 		_, _ = readPage(open())
+		_, _ = readTrial(open())
+		_, _ = readVerdict(open())
 		if q, err := readFetch(open()); err == nil {
 			_ = s.page(q.wants, pageSize)
 		}

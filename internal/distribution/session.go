@@ -69,6 +69,10 @@ func (f *Follower) open(ctx context.Context, address string) (*session, error) {
 		s.conn.Close()
 		return nil, err
 	}
+	if err := f.answerTrials(s); err != nil {
+		s.conn.Close()
+		return nil, err
+	}
 	if _, err := s.conn.Subscribe(reportSubject(f.o.EnvironmentID), func(*nats.Msg) { f.Report() }); err != nil {
 		s.conn.Close()
 		return nil, err

@@ -12,7 +12,9 @@ import (
 //	sluice.environment.E.changes       control plane → gateways of E: a generation
 //	sluice.environment.E.trace         control plane → gateways of E: do you remember this call? answered
 //	sluice.environment.E.report        control plane → gateways of E: send a heartbeat now
+//	sluice.environment.E.prepare       control plane → gateways of E: could you take this?
 //	sluice.gateway.E.G.status          G → control plane: a heartbeat, answered to G's inbox
+//	sluice.gateway.E.G.prepared        G → control planes: whether it could
 //	sluice.gateway.E.G.state.compare   G → control plane: what is the state? answered
 //	sluice.gateway.E.G.state.fetch     G → control plane: a page of it, answered
 //	sluice.inbox.G.>                   answers to G
@@ -21,10 +23,11 @@ const (
 	gatewaySubjects     = "sluice.gateway."
 	inboxes             = "sluice.inbox."
 
-	statusSubject  = "status"
-	stateSubjects  = "state.*"
-	compareSubject = "state.compare"
-	fetchSubject   = "state.fetch"
+	statusSubject   = "status"
+	preparedSubject = "prepared"
+	stateSubjects   = "state.*"
+	compareSubject  = "state.compare"
+	fetchSubject    = "state.fetch"
 )
 
 // answerWindow is how long a gateway may take to answer a request.
@@ -43,6 +46,12 @@ func traceSubject(environmentID string) string {
 // reportSubject is where the gateways of an environment are asked to report.
 func reportSubject(environmentID string) string {
 	return environmentSubjects + subjectToken(environmentID) + ".report"
+}
+
+// prepareSubject is where the gateways of an environment are asked whether they
+// could take a change.
+func prepareSubject(environmentID string) string {
+	return environmentSubjects + subjectToken(environmentID) + ".prepare"
 }
 
 // gatewaySubject is where one gateway sends messages of one kind.
@@ -83,6 +92,7 @@ func permissions(environmentID, gatewayID string) *server.Permissions {
 		}},
 		Publish: &server.SubjectPermission{Allow: []string{
 			gatewaySubject(environmentID, gatewayID, statusSubject),
+			gatewaySubject(environmentID, gatewayID, preparedSubject),
 			gatewaySubject(environmentID, gatewayID, compareSubject),
 			gatewaySubject(environmentID, gatewayID, fetchSubject),
 		}},

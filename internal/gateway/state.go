@@ -42,9 +42,69 @@ type decoded struct {
 func (g *Gateway) Apply(u distribution.Update) {
 	g.applying.Lock()
 	defer g.applying.Unlock()
+	c := g.change(&u, g.notTaken)
+	g.state.Store(c.finish())
+	for _, r := range c.taken { // after the swap: they may be probed at once
+		g.deployments.activate(r)
+	}
+	g.deployments.remove(c.gone)
+	if g.o.Changed != nil {
+		g.o.Changed()
+	}
+}
+
+// Check reports what of a change, on top of what is served now, the gateway could
+// not take. It builds all of it and serves nothing. It may be called beside
+// Apply.
+func (g *Gateway) Check(put []distribution.Item, remove []string) (refusals []distribution.Refusal) {
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	g.change(&distribution.Update{Put: put, Remove: remove}, func(f failure) {
+		refusals = append(refusals, distribution.Refusal{ItemID: f.item, Reason: f.err.Error()})
+	}).finish()
+	return refusals
+}
+
+// failure is an item that cannot be taken.
+type failure struct {
+	item     string
+	digest   string
+	revision int // of an API; zero: not known
+	err      error
+	serving  *route // the last form of an API, which goes on being served; nil: none
+}
+
+// notTaken reports an item that could not be taken.
+func (g *Gateway) notTaken(f failure) {
+	id, isAPI := strings.CutPrefix(f.item, apiPrefix)
+	if !isAPI {
+		g.log.Error("item of the environment's state cannot be used; its last good form stays", slog.String("item", f.item), slog.Any("err", f.err))
+		return
+	}
+	g.log.Error("deployment cannot be taken", slog.String("api_id", id), slog.Int("revision", f.revision), slog.Any("err", f.err))
+	g.deployments.fail(id, f.digest, f.revision, f.err.Error(), f.serving)
+}
+
+// change is an update on its way into a state.
+type change struct {
+	g           *Gateway
+	failed      func(failure)
+	last        *state
+	anew        bool // nothing is taken over from last
+	later       bool // APIs are built when they are needed first
+	environment *artifact.Environment
+	directory   *policy.DirectoryEdit
+	fresh       map[string]*route // built now, by API id
+	gone        map[string]bool   // APIs that are no longer there
+	taken       []*route          // builds that this change makes answer
+}
+
+// change puts an update together with what is served now. What cannot be decoded
+// or built is given to failed.
+func (g *Gateway) change(u *distribution.Update, failed func(failure)) *change {
 	last := g.state.Load()
 	c := &change{
-		g: g, last: last, anew: u.Anew, later: u.FromCopy, environment: last.environment,
+		g: g, failed: failed, last: last, anew: u.Anew, later: u.FromCopy, environment: last.environment,
 		directory: last.directory.Edit(u.Complete),
 		fresh:     make(map[string]*route),
 		gone:      make(map[string]bool),
@@ -66,27 +126,7 @@ func (g *Gateway) Apply(u distribution.Update) {
 			c.put(d)
 		}
 	}
-	g.state.Store(c.finish())
-	for _, r := range c.taken { // after the swap: they may be probed at once
-		g.deployments.activate(r)
-	}
-	g.deployments.remove(c.gone)
-	if g.o.Changed != nil {
-		g.o.Changed()
-	}
-}
-
-// change is an update on its way into a state.
-type change struct {
-	g           *Gateway
-	last        *state
-	anew        bool // nothing is taken over from last
-	later       bool // APIs are built when they are needed first
-	environment *artifact.Environment
-	directory   *policy.DirectoryEdit
-	fresh       map[string]*route // built now, by API id
-	gone        map[string]bool   // APIs that are no longer there
-	taken       []*route          // builds that this change makes answer
+	return c
 }
 
 // apiPrefix begins the item ids of APIs.
@@ -138,7 +178,7 @@ func (c *change) put(d decoded) {
 			if a, ok := d.item.(*artifact.API); ok {
 				revision = a.Revision
 			}
-			c.fail(id, d.Digest.String(), revision, err, c.last.routes[id])
+			c.failed(failure{d.ID, d.Digest.String(), revision, err, c.last.routes[id]})
 		}
 		return
 	}
@@ -153,7 +193,7 @@ func (c *change) put(d decoded) {
 		}
 	}
 	if err != nil {
-		c.g.log.Error("item of the environment's state cannot be used; its last good form stays", slog.String("item", d.ID), slog.Any("err", err))
+		c.failed(failure{item: d.ID, digest: d.Digest.String(), err: err})
 		c.directory.Keep(d.ID)
 	}
 }
@@ -181,13 +221,6 @@ func (c *change) putAPI(id string, d decoded) error {
 	}
 	c.fresh[id] = r
 	return nil
-}
-
-// fail reports a form of an API that could not be taken, and what is served
-// instead; nil: nothing.
-func (c *change) fail(id, digest string, revision int, err error, serving *route) {
-	c.g.log.Error("deployment cannot be taken", slog.String("api_id", id), slog.Int("revision", revision), slog.Any("err", err))
-	c.g.deployments.fail(id, digest, revision, err.Error(), serving)
 }
 
 func (c *change) remove(id string) {
@@ -237,7 +270,7 @@ func (c *change) rebuild(s *state) {
 		r := s.routes[id]
 		if err := s.table.add(r); err != nil { // two vhosts became one
 			delete(s.routes, id)
-			c.fail(id, r.digest, r.api.Revision, err, nil)
+			c.failed(failure{apiPrefix + id, r.digest, r.api.Revision, err, nil})
 		}
 	}
 }
@@ -257,5 +290,5 @@ func (c *change) place(s *state, id string, r *route) {
 	} else {
 		last = nil
 	}
-	c.fail(id, r.digest, r.api.Revision, err, last)
+	c.failed(failure{apiPrefix + id, r.digest, r.api.Revision, err, last})
 }

@@ -67,6 +67,14 @@ func TestBadAPI(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.apply(environment(sluice.HybridEnvironment), good, other)
+			before := w.reports()
+			refused := []distribution.Refusal{{ItemID: good.ItemID(), Reason: tc.reason}}
+			if diff := cmp.Diff(refused, w.gateway.Check(tc.update.Put, nil)); diff != "" {
+				t.Errorf("what it could not take (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(before, w.reports(), withoutTimes); diff != "" {
+				t.Errorf("being asked changed the reports (-want +got):\n%s", diff)
+			}
 			w.gateway.Apply(tc.update)
 			want := []sluice.DeploymentReport{
 				{APIID: "other", Digest: digestOf(t, other), State: sluice.Active, Revision: 1},
@@ -99,6 +107,29 @@ func TestBadAPI(t *testing.T) {
 				t.Errorf("reports after going back (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestCheckKnowsTheWholeChange checks that a context that becomes free in the
+// same change may be taken, and that nothing of what is asked about is served.
+func TestCheckKnowsTheWholeChange(t *testing.T) {
+	backend := newBackend(t, "production")
+	first, second := weather(backend.URL, ""), weather(backend.URL, "")
+	second.ID = "second"
+	w := newWorld(t)
+	w.apply(environment(sluice.HybridEnvironment), first)
+	put := update(t, false, second).Put
+	if got := w.gateway.Check(put, nil); len(got) != 1 {
+		t.Errorf("beside the API that has its context: %v, want one refusal", got)
+	}
+	if got := w.gateway.Check(put, []string{first.ItemID()}); len(got) != 0 {
+		t.Errorf("in the place of the API that has its context: %v", got)
+	}
+	if list := w.reports(); len(list) != 1 || list[0].APIID != first.ID {
+		t.Errorf("reports = %+v", list)
+	}
+	if a := w.call(request{path: "/weather/1.0/open"}); a.status != 200 {
+		t.Errorf("status %d", a.status)
 	}
 }
 

@@ -404,7 +404,7 @@ func (r *gatewayRole) follow(gw *gateway.Gateway) (*distribution.Follower, error
 	f, err := distribution.NewFollower(distribution.FollowerOptions{
 		GatewayID: id.GatewayID, EnvironmentID: id.EnvironmentID, Version: r.s.version,
 		URL: "wss" + strings.TrimPrefix(address, "https"), Others: id.ControlURLs, Announced: r.keepControls, TLS: secure, Dial: r.s.dial, Seed: id.Seed, StateKeys: keys,
-		Dir: r.dir, Apply: gw.Apply, Reports: gw.Reports, Trace: gw.Trace, Log: r.s.log, Now: r.s.now,
+		Dir: r.dir, Apply: gw.Apply, Check: gw.Check, Reports: gw.Reports, Trace: gw.Trace, Log: r.s.log, Now: r.s.now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("follow the control plane: %w", err)
