@@ -33,7 +33,7 @@ func (nowhere) Send(_ context.Context, _ *Endpoint, x *policy.Exchange) error {
 // common path: OAuth2, subscription, scope and limits.
 func commonCall(t testing.TB) (*Gateway, func(x *policy.Exchange)) {
 	t.Helper()
-	g, err := New(Options{Transport: nowhere{}, RemoveAuthorization: true})
+	g, err := New(Options{Transport: nowhere{}, RemoveAuthorization: true, Usage: NewUsage()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,7 @@ type Options struct {
 	RemoveAuthorization bool             // drop Authorization before the backend
 	Probe               Probe
 	AccessLog           *AccessLog       // nil: none is written
+	Usage               *Usage           // notes every call; nil: nobody asks
 	Changed             func()           // Reports has news; must not block
 	Log                 *slog.Logger     // nil: nothing is logged
 	Now                 func() time.Time // nil: time.Now

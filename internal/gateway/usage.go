@@ -74,6 +74,9 @@ func (g *Gateway) Done(x *policy.Exchange) {
 	}
 	end := g.o.Now()
 	g.count(x, end)
+	if g.o.Usage != nil {
+		g.o.Usage.note(x, end)
+	}
 	if g.o.AccessLog != nil {
 		g.o.AccessLog.add(x, end)
 	}

@@ -15,7 +15,7 @@ func (f *Fault) Check() string {
 		return "resource"
 	case APIBlocked:
 		return "lifecycle"
-	case AuthenticationFailure, InvalidCredentials, MissingCredentials, TokenExpired:
+	case AuthenticationFailure, InvalidCredentials, MissingCredentials, TokenExpired, InvalidAPIKey, MissingAPIKey, APIKeyExpired, APIKeyElsewhere:
 		return "authentication"
 	case NeedsUserToken, NeedsApplicationToken:
 		return "token_type"
