@@ -128,6 +128,7 @@ func TestGatewayReachesItsOwnSubjectsOnly(t *testing.T) {
 		"another gateway's inbox":  inboxPrefix("g2") + ".>",
 		"all inboxes":              inboxes + ">",
 		"another gateway's status": gatewaySubject("prod", "g2", statusSubject),
+		"its own usage":            gatewaySubject("prod", "g1", usageSubject),
 		"its own status":           gatewaySubject("prod", "g1", statusSubject),
 	}
 	for name, subject := range subscribe {
@@ -140,6 +141,8 @@ func TestGatewayReachesItsOwnSubjectsOnly(t *testing.T) {
 		"a change":                            changesSubject("prod"),
 		"another environment's change":        changesSubject("sand"),
 		"another gateway's status":            gatewaySubject("prod", "g2", statusSubject),
+		"another gateway's usage":             gatewaySubject("prod", "g2", usageSubject),
+		"own usage in another environment":    gatewaySubject("sand", "g1", usageSubject),
 		"own status in another environment":   gatewaySubject("sand", "g1", statusSubject),
 		"another gateway's inbox":             inboxPrefix("g2") + ".x",
 		"another gateway's request for state": gatewaySubject("prod", "g2", fetchSubject),

@@ -92,6 +92,12 @@ func (b *Bus) Run(ctx context.Context) error {
 	if _, err := e.control.Subscribe(anyGatewaySubject(preparedSubject), b.hearVerdict); err != nil {
 		return fmt.Errorf("bus: %w", err)
 	}
+	var usage *nats.Subscription
+	if b.o.Usage != nil {
+		if usage, err = e.control.SubscribeSync(anyGatewaySubject(usageSubject)); err != nil {
+			return fmt.Errorf("bus: %w", err)
+		}
+	}
 	if err := e.control.FlushTimeout(insideTimeout); err != nil {
 		return fmt.Errorf("bus: %w", err)
 	}
@@ -101,6 +107,9 @@ func (b *Bus) Run(ctx context.Context) error {
 		wg.Go(func() { b.answerRequests(ctx, e.control, requests) })
 	}
 	wg.Go(func() { b.listen(ctx, e.control, heartbeats, fromPeers) })
+	if usage != nil {
+		wg.Go(func() { b.takeUsage(ctx, e.control, usage) })
+	}
 	if changes != nil {
 		wg.Go(func() { b.followPeers(ctx, changes) })
 	}

@@ -43,6 +43,7 @@ type FollowerOptions struct {
 	Reports                  func() []sluice.DeploymentReport                                     // what heartbeats say of deployments
 	Check                    func(put []Item, remove []string) []Refusal                          // whether the gateway could take a change; called beside Apply; nil: it is not asked
 	Trace                    func(id string) (sluice.Trace, bool)                                 // what the gateway remembers of a call; nil: nothing
+	Usage                    *Usage                                                               // what is sent of usage; nil: nothing
 	Log                      *slog.Logger                                                         // nil: nothing is logged
 	Now                      func() time.Time                                                     // nil: time.Now
 }
@@ -75,9 +76,11 @@ type Follower struct {
 	ping      time.Duration // pingEvery
 	started   atomic.Bool
 
-	checkAfter time.Duration // checkAfter
-	loaded     chan struct{} // closed by Run
-	news       chan struct{} // capacity 1: Reports has news
+	checkAfter time.Duration           // checkAfter
+	loaded     chan struct{}           // closed by Run
+	news       chan struct{}           // capacity 1: Reports has news
+	link       atomic.Pointer[session] // nil: there is none
+	linked     chan struct{}           // capacity 1: there is a new session
 
 	mu     sync.Mutex // guards status and others
 	status followerState
@@ -141,7 +144,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	}
 	f := &Follower{
 		o: o, framer: framer, key: key, publicKey: publicKey, copyKey: copyKey, every: heartbeatEvery, ping: pingEvery, checkAfter: checkAfter,
-		loaded: make(chan struct{}), news: make(chan struct{}, 1), status: followerState{url: o.URL},
+		loaded: make(chan struct{}), news: make(chan struct{}, 1), linked: make(chan struct{}, 1), status: followerState{url: o.URL},
 	}
 	for _, other := range o.Others {
 		address, err := busAddress(other)
@@ -202,6 +205,9 @@ func (f *Follower) Run(ctx context.Context) error {
 	r.load(ctx)
 	sessions := make(chan *session)
 	wg.Go(func() { f.connect(ctx, sessions) })
+	if f.o.Usage != nil {
+		wg.Go(func() { f.sendUsage(ctx, f.o.Usage) })
+	}
 	r.run(ctx, sessions)
 	return nil
 }

@@ -104,6 +104,7 @@ func (f *Follower) connect(ctx context.Context, sessions chan<- *session) {
 		s, err := f.open(ctx, address)
 		if err == nil {
 			f.set(func(s *followerState) { s.open, s.since, s.url = true, time.Time{}, address })
+			f.use(s)
 			select {
 			case sessions <- s:
 			case <-ctx.Done():
@@ -114,6 +115,7 @@ func (f *Follower) connect(ctx context.Context, sessions chan<- *session) {
 				s.conn.Close()
 				<-s.closed
 			}
+			f.use(nil)
 			if err = s.conn.LastError(); err == nil {
 				err = errors.New("the control plane closed the connection")
 			}
@@ -130,6 +132,15 @@ func (f *Follower) connect(ctx context.Context, sessions chan<- *session) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// use makes a session the one that requests are sent on; nil: there is none.
+func (f *Follower) use(s *session) {
+	f.link.Store(s)
+	select {
+	case f.linked <- struct{}{}:
+	default:
 	}
 }
 

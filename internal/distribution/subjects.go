@@ -15,6 +15,7 @@ import (
 //	sluice.environment.E.prepare       control plane → gateways of E: could you take this?
 //	sluice.gateway.E.G.status          G → control plane: a heartbeat, answered to G's inbox
 //	sluice.gateway.E.G.prepared        G → control planes: whether it could
+//	sluice.gateway.E.G.usage           G → control plane: what was counted; answered when it is stored
 //	sluice.gateway.E.G.state.compare   G → control plane: what is the state? answered
 //	sluice.gateway.E.G.state.fetch     G → control plane: a page of it, answered
 //	sluice.inbox.G.>                   answers to G
@@ -23,6 +24,7 @@ const (
 	gatewaySubjects     = "sluice.gateway."
 	inboxes             = "sluice.inbox."
 
+	usageSubject    = "usage"
 	statusSubject   = "status"
 	preparedSubject = "prepared"
 	stateSubjects   = "state.*"
@@ -92,6 +94,7 @@ func permissions(environmentID, gatewayID string) *server.Permissions {
 		}},
 		Publish: &server.SubjectPermission{Allow: []string{
 			gatewaySubject(environmentID, gatewayID, statusSubject),
+			gatewaySubject(environmentID, gatewayID, usageSubject),
 			gatewaySubject(environmentID, gatewayID, preparedSubject),
 			gatewaySubject(environmentID, gatewayID, compareSubject),
 			gatewaySubject(environmentID, gatewayID, fetchSubject),
