@@ -361,6 +361,9 @@ func (p *Plane) DeleteAPI(ctx context.Context, id string, ifMatch int64) error {
 		if err != nil {
 			return err
 		}
+		if err := idle(tx, actor.Organization, id); err != nil {
+			return err
+		}
 		_, n, err := tx.FindSubscriptions(database.SubscriptionFilter{Organization: actor.Organization, APIID: id, Limit: 1})
 		if err != nil {
 			return err

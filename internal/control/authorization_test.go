@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/sluice-api/sluice"
 )
@@ -174,6 +175,21 @@ var methods = map[string]method{
 	"Revision": {viewers, func(w *world, ctx context.Context, id string) error {
 		_, err := w.plane.Revision(ctx, id, id)
 		return err
+	}},
+	"Publish": {makers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.Publish(ctx, PublicationRequest{Action: sluice.Deploy, APIID: id, RevisionID: id, Targets: targets(production)})
+		return err
+	}},
+	"PlanPublication": {makers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.PlanPublication(ctx, PublicationRequest{Action: sluice.Deploy, APIID: id, RevisionID: id, Targets: targets(production)})
+		return err
+	}},
+	"CancelPublication": {makers, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.CancelPublication(ctx, id)
+		return err
+	}},
+	"FollowPublication": {viewers, func(w *world, ctx context.Context, id string) error {
+		return w.plane.FollowPublication(ctx, id, func(sluice.Publication) (bool, time.Duration) { return false, 0 })
 	}},
 	"Deploy": {makers, func(w *world, ctx context.Context, id string) error {
 		_, err := w.plane.Deploy(ctx, id, id, targets(production))

@@ -21,6 +21,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +47,13 @@ type Plane struct {
 	log         *slog.Logger
 	now         func() time.Time
 	unenrolled  unenrolled
+
+	// Publications under way. Those begun here end with life.
+	runs    runs
+	acts    sync.WaitGroup
+	life    context.Context
+	end     context.CancelFunc
+	prepare func(ctx context.Context, c distribution.Change, heard func(gatewayID string, refusals []distribution.Refusal) bool) error
 
 	settings     atomic.Pointer[Settings]
 	reconfigured chan struct{} // one place; tells that settings are others
@@ -141,6 +149,7 @@ type (
 func New(ctx context.Context, o Options) (*Plane, error) {
 	p := &Plane{db: o.DB, o: o, log: o.Log, now: o.Now, status: newStatus(o.Now), logins: newLogins(o.Now), revocations: newRevocations(), refusals: newRefusals(), reading: make(chan struct{}, readers), reconfigured: make(chan struct{}, 1)}
 	p.settings.Store(&o.Settings)
+	p.life, p.end = context.WithCancel(context.Background())
 	var err error
 	if err = p.db.Update(ctx, p.firstStart); err != nil {
 		return nil, fmt.Errorf("prepare the database: %w", err)
@@ -163,6 +172,7 @@ func New(ctx context.Context, o Options) (*Plane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the bus: %w", err)
 	}
+	p.prepare = p.bus.Prepare
 	if err := p.db.View(ctx, p.loadRevocations); err != nil {
 		return nil, fmt.Errorf("read open revocations: %w", err)
 	}
@@ -194,6 +204,8 @@ func (p *Plane) firstStart(tx *database.Tx) (err error) {
 // Run carries changes to gateways, enrols the configured ones and keeps house,
 // until ctx ends.
 func (p *Plane) Run(ctx context.Context) error {
+	defer p.acts.Wait()
+	defer p.end()
 	last, err := p.clearOutbox(ctx)
 	if err != nil {
 		return err

@@ -16,60 +16,54 @@ import (
 
 // DeployTarget is where a revision shall be served.
 type DeployTarget struct {
-	Environment string // name
-	Vhost       string // host; empty: the environment's first
-	Store       bool   // show its URLs in the API Store
+	EnvironmentID string // empty: Environment says which
+	Environment   string // name
+	Vhost         string // host; empty: the environment's first
+	Store         bool   // show its URLs in the API Store
 }
 
 // deploy writes that an environment shall serve a revision, and tells its
 // gateways where that is news to them. d says where, and since when. Where the
 // environment's type needs an endpoint that the revision lacks, the deployment
 // says so and nothing is served.
-func (p *Plane) deploy(tx *database.Tx, a *sluice.API, r *sluice.Revision, e *sluice.Environment, d sluice.Deployment) (sluice.Target, error) {
-	t := sluice.Target{EnvironmentID: e.ID, Environment: e.Name, Vhost: d.Vhost, Change: "add", State: sluice.Pending}
+func (p *Plane) deploy(tx *database.Tx, a *sluice.API, r *sluice.Revision, e *sluice.Environment, d sluice.Deployment) error {
 	before, err := deployment(tx, a.ID, e.ID)
 	if err != nil {
-		return t, err
+		return err
 	}
 	d.APIID, d.EnvironmentID, d.RevisionID, d.RevisionNumber = a.ID, e.ID, r.ID, r.Number
 	d.Digest, d.Skipped = "", ""
 	served := before != nil && before.Digest != ""
-	if served {
-		t.Change = "replace"
-	}
 	compiled, missing := artifact.Compile(r, e, d.Vhost, a)
 	if compiled != nil && compiled.CORS == nil {
 		compiled.CORS = p.settings.Load().CORS
 	}
 	if compiled == nil {
 		d.Skipped, d.LiveAt = missing, time.Time{}
-		t.Change, t.State, t.Reason = "skip", sluice.Skipped, missing
 		if err := tx.PutDeployment(&d); err != nil || !served {
-			return t, err
+			return err
 		}
-		return t, emit(tx, e.ID, sluice.DeploymentChanged, a.ID, nil)
+		return emit(tx, e.ID, sluice.DeploymentChanged, a.ID, nil)
 	}
 	if err := addCredentials(tx, compiled, &r.API); err != nil {
-		return t, fmt.Errorf("passwords of the backends: %w", err)
+		return fmt.Errorf("passwords of the backends: %w", err)
 	}
 	body, err := artifact.Encode(compiled)
 	if err != nil {
-		return t, sluice.Errorf(sluice.Invalid, "deployment.size", "The API is too large to be sent to gateways.")
+		return sluice.Errorf(sluice.Invalid, "deployment.size", "The API is too large to be sent to gateways.")
 	}
 	d.Digest = artifact.DigestOf(body).String()
-	t.Digest = d.Digest
 	if served && before.Digest == d.Digest {
 		d.LiveAt = before.LiveAt
-		t.Change = "keep"
-		return t, tx.PutDeployment(&d)
+		return tx.PutDeployment(&d)
 	}
 	if err := tx.PutArtifact(d.Digest, body); err != nil {
-		return t, fmt.Errorf("store the artifact: %w", err)
+		return fmt.Errorf("store the artifact: %w", err)
 	}
 	if err := tx.PutDeployment(&d); err != nil {
-		return t, err
+		return err
 	}
-	return t, emit(tx, e.ID, sluice.DeploymentChanged, a.ID, d)
+	return emit(tx, e.ID, sluice.DeploymentChanged, a.ID, d)
 }
 
 // redeploy compiles a deployment anew after its API or its environment changed
@@ -85,8 +79,7 @@ func (p *Plane) redeploy(tx *database.Tx, a *sluice.API, e *sluice.Environment, 
 		vhost, _ = e.Vhost("")
 	}
 	d.Vhost = vhost.Host
-	_, err = p.deploy(tx, a, &r, e, d)
-	return err
+	return p.deploy(tx, a, &r, e, d)
 }
 
 // deployment returns what an environment shall serve of an API; nil: nothing.

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"path/filepath"
 	"slices"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/database"
+	"github.com/sluice-api/sluice/internal/distribution"
 )
 
 // Names of the environments that every world has.
@@ -58,6 +60,33 @@ type world struct {
 	clock *clock
 	o     Options
 	heard map[string]sluice.Report // what gateways were made to say
+
+	mu      sync.Mutex                        // guards answers
+	answers map[string][]distribution.Refusal // of gateways that are asked whether they can take a change; others can
+	silent  map[string]bool                   // those that do not answer
+}
+
+// prepare answers as connected gateways do that are asked whether they can take a
+// change.
+func (w *world) prepare(ctx context.Context, c distribution.Change, heard func(string, []distribution.Refusal) bool) error {
+	var ids []string
+	w.view(func(tx *database.Tx) error {
+		list, err := tx.Gateways(c.EnvironmentID)
+		for _, g := range list {
+			ids = append(ids, g.ID)
+		}
+		return err
+	})
+	w.mu.Lock()
+	answers, silent := maps.Clone(w.answers), maps.Clone(w.silent)
+	w.mu.Unlock()
+	for _, id := range ids {
+		if w.plane.status.connected(id) && !silent[id] && !heard(id, answers[id]) {
+			return nil
+		}
+	}
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 // newWorld returns a world with a clock of its own.
@@ -110,10 +139,22 @@ func newWorldAt(t testing.TB, change ...func(*Options)) *world {
 // as they are now.
 func (w *world) restart() {
 	w.t.Helper()
-	var err error
-	if w.plane, err = New(w.t.Context(), w.o); err != nil {
+	if w.plane != nil {
+		w.end(w.plane)
+	}
+	plane, err := New(w.t.Context(), w.o)
+	if err != nil {
 		w.t.Fatal(err)
 	}
+	plane.prepare = w.prepare
+	w.plane = plane
+	w.t.Cleanup(func() { w.end(plane) })
+}
+
+// end stops the control plane: publications under way stay as they are.
+func (w *world) end(plane *Plane) {
+	plane.end()
+	plane.acts.Wait()
 }
 
 func environment(name string, kind sluice.EnvironmentType, hosts ...string) ConfiguredEnvironment {
@@ -274,6 +315,26 @@ func (w *world) deploy(apiID, revisionID string, environments ...string) sluice.
 	p, err := w.plane.Deploy(w.admin(), apiID, revisionID, targets(environments...))
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	return p
+}
+
+// publish begins a publication and waits until it is final.
+func (w *world) publish(q PublicationRequest) sluice.Publication {
+	w.t.Helper()
+	p, err := w.plane.Publish(w.admin(), q)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.final(p.ID)
+}
+
+// final waits until a publication is final.
+func (w *world) final(id string) sluice.Publication {
+	w.t.Helper()
+	p, err := w.plane.Publication(w.admin(), id, time.Minute)
+	if err != nil || !p.Final() {
+		w.t.Fatalf("publication %+v, %v; want it final", p, err)
 	}
 	return p
 }

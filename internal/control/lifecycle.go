@@ -104,28 +104,36 @@ func (p *Plane) ChangeLifecycle(ctx context.Context, apiID, event string, ifMatc
 		if a, err = changeable(tx, actor, apiID, ifMatch); err != nil {
 			return err
 		}
-		before := a.State
-		to, err := before.Move(event)
-		if err != nil {
+		if err := idle(tx, actor.Organization, apiID); err != nil {
 			return err
 		}
-		if to == sluice.Published {
-			if err := a.Publishable(); err != nil {
-				return err
-			}
-		}
-		if err := p.moveTo(ctx, tx, actor, &a, to); err != nil {
-			return err
-		}
-		if err := p.takeOverDefault(ctx, tx, &a); err != nil {
-			return err
-		}
-		if to != sluice.Published || before != sluice.Created && before != sluice.Prototyped {
-			return nil
-		}
-		return p.succeed(ctx, tx, actor, &a, checks)
+		return p.move(ctx, tx, actor, &a, event, checks)
 	})
 	return a, err
+}
+
+// move moves an API by an event, with all that follows from it.
+func (p *Plane) move(ctx context.Context, tx *database.Tx, actor sluice.Actor, a *sluice.API, event string, checks []LifecycleCheck) error {
+	before := a.State
+	to, err := before.Move(event)
+	if err != nil {
+		return err
+	}
+	if to == sluice.Published {
+		if err := a.Publishable(); err != nil {
+			return err
+		}
+	}
+	if err := p.moveTo(ctx, tx, actor, a, to); err != nil {
+		return err
+	}
+	if err := p.takeOverDefault(ctx, tx, a); err != nil {
+		return err
+	}
+	if to != sluice.Published || before != sluice.Created && before != sluice.Prototyped {
+		return nil
+	}
+	return p.succeed(ctx, tx, actor, a, checks)
 }
 
 // moveTo brings an API into a state, and writes who did it.

@@ -28,18 +28,27 @@ func (p *Plane) CreateRevision(ctx context.Context, apiID, description string) (
 			return err
 		}
 		if len(list) >= sluice.MaxRevisions {
-			return sluice.Errorf(sluice.Conflict, "revision.limit", "An API has at most %d revisions; delete one that is not deployed.", sluice.MaxRevisions)
+			return tooManyRevisions()
 		}
-		r = sluice.Revision{
-			ID: sluice.NewID(p.now()), APIID: apiID, Description: description, Digest: digest(a), API: a,
-			CreatedAt: p.now(), CreatedBy: actor.Name,
-		}
-		if err := tx.AddRevision(&r); err != nil {
-			return err
-		}
-		return audit(ctx, tx, "revision.create", "revision", r.ID, a.Name+" "+a.Version, nil, r.Digest)
+		r, err = p.freeze(ctx, tx, actor, &a, sluice.NewID(p.now()), description)
+		return err
 	})
 	return r, err
+}
+
+func tooManyRevisions() error {
+	return sluice.Errorf(sluice.Conflict, "revision.limit", "An API has at most %d revisions; delete one that is not deployed.", sluice.MaxRevisions)
+}
+
+// freeze makes a revision of the working copy of an API.
+func (p *Plane) freeze(ctx context.Context, tx *database.Tx, actor sluice.Actor, a *sluice.API, id, description string) (sluice.Revision, error) {
+	r := sluice.Revision{
+		ID: id, APIID: a.ID, Description: description, Digest: digest(a), API: *a, CreatedAt: p.now(), CreatedBy: actor.Name,
+	}
+	if err := tx.AddRevision(&r); err != nil {
+		return r, err
+	}
+	return r, audit(ctx, tx, "revision.create", "revision", r.ID, a.Name+" "+a.Version, nil, r.Digest)
 }
 
 // Revisions returns the revisions of an API, the newest last.
@@ -83,6 +92,9 @@ func (p *Plane) DeleteRevision(ctx context.Context, apiID, revisionID string) er
 	return p.db.Update(ctx, func(tx *database.Tx) error {
 		a, err := readable(tx, actor, apiID)
 		if err != nil {
+			return err
+		}
+		if err := idle(tx, actor.Organization, apiID); err != nil { // it may be what is gone back to
 			return err
 		}
 		r, err := tx.Revision(apiID, revisionID)

@@ -37,8 +37,20 @@ func (p *Plane) heard(r sluice.Report) {
 		r = last
 	}
 	s.reports[r.GatewayID] = r
+	s.announce()
+}
+
+// announce makes everybody look who waits for next. mu must be held.
+func (s *status) announce() {
 	close(s.changed)
 	s.changed = make(chan struct{})
+}
+
+// tell makes everybody look who waits for next: a publication has moved on.
+func (s *status) tell() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.announce()
 }
 
 // forget drops what a removed gateway said.
@@ -46,8 +58,7 @@ func (s *status) forget(gatewayID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.reports, gatewayID)
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.announce()
 }
 
 // known returns the ids of all gateways that have said something.
@@ -61,7 +72,8 @@ func (s *status) known() map[string]bool {
 	return ids
 }
 
-// next returns a channel that is closed at the next report.
+// next returns a channel that is closed at the next report, and when a publication
+// moves on.
 func (s *status) next() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()

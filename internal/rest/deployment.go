@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"encoding/base64"
 	"net/http"
 	"strconv"
@@ -107,8 +108,11 @@ func (s *Server) deployRevision(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if p.State == sluice.Refused {
-		return sluice.Errorf(sluice.Conflict, "publication.refused", "Nothing was deployed: %s.", p.Reason)
+	switch p.State {
+	case sluice.Refused, sluice.Cancelled:
+		return sluice.Errorf(sluice.Conflict, "publication.refused", "Nothing was deployed: %s.", cmp.Or(p.Reason, "it was cancelled"))
+	case sluice.Reverting, sluice.Reverted:
+		return sluice.Errorf(sluice.Unavailable, "publication.reverted", "Every gateway is taken back to what it served: %s.", p.Reason)
 	}
 	return s.answerDeployments(w, r, http.StatusCreated, "")
 }

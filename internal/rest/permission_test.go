@@ -305,7 +305,9 @@ func (m *matrix) request(t *testing.T, method, path string, item, op node) (call
 	}
 	content := child(child(op, "requestBody"), "content")
 	if given, ok := bodies[op["operationId"].(string)]; ok {
-		body = given
+		if body = strings.ReplaceAll(given, "{apiId}", m.objects["apiId"].id); body != given {
+			about = append(about, m.objects["apiId"])
+		}
 	} else if form, ok := content["application/json"].(node); ok {
 		v := sample(resolve(form["schema"].(node)))
 		if members, ok := v.(node); ok {
@@ -333,6 +335,9 @@ var bodies = map[string]string{
 	"revokeAPIKey":     `{"keyUUID":"0192f0c1-2b3c-7d4e-8f90-a1b2c3d4e5f6"}`,
 	"createDocument":   `{"name":"Mine","type":"HOWTO","sourceType":"INLINE","visibility":"API_LEVEL"}`,
 	"createComment":    `{"content":"Mine."}`,
+
+	"createPlan":        `{"action":"undeploy","apiId":"{apiId}"}`,
+	"createPublication": `{"action":"undeploy","apiId":"{apiId}"}`,
 
 	"putApplicationPolicy":  policyBody,
 	"putSubscriptionPolicy": policyBody,
