@@ -39,3 +39,27 @@ func (c *UsageCount) Add(o *UsageCount) {
 
 // Time returns the beginning of the key's minute.
 func (k *UsageKey) Time() time.Time { return time.Unix(60*k.Minute, 0).UTC() }
+
+// UsageInterval is the length of the intervals in which usage is shown. They
+// begin with those of UTC.
+type UsageInterval string
+
+// Usage intervals.
+const (
+	UsageMinute UsageInterval = "minute"
+	UsageHour   UsageInterval = "hour"
+	UsageDay    UsageInterval = "day"
+)
+
+// Duration returns the length of the interval, 0 for one that is not known.
+func (i UsageInterval) Duration() time.Duration {
+	switch i {
+	case UsageMinute:
+		return time.Minute
+	case UsageHour:
+		return time.Hour
+	case UsageDay:
+		return 24 * time.Hour
+	}
+	return 0
+}

@@ -203,6 +203,10 @@ var methods = map[string]method{
 		_, err := w.plane.Publication(ctx, id, 0)
 		return err
 	}},
+	"Usage": {slices.Concat(viewers, subscribers), func(w *world, ctx context.Context, _ string) error {
+		_, err := w.plane.Usage(ctx, UsageQuery{From: w.o.Now(), To: w.o.Now()})
+		return err
+	}},
 	"Trace":        {anyone, func(w *world, ctx context.Context, id string) error { _, err := w.plane.Trace(ctx, id); return err }},
 	"Environments": {anyone, func(w *world, ctx context.Context, _ string) error { _, err := w.plane.Environments(ctx); return err }},
 	"EnvironmentAPIs": {operators, func(w *world, ctx context.Context, id string) error {

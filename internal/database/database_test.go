@@ -278,7 +278,7 @@ func TestOrganizationTables(t *testing.T) {
 	}
 	defer rows.Close()
 	known := map[string]string{
-		"users": "counted", "apis": "counted", "applications": "counted", "tiers": "deleted with it", "categories": "deleted with it",
+		"users": "counted", "apis": "counted", "applications": "counted", "tiers": "deleted with it", "categories": "deleted with it", "usage_series": "deleted with it",
 		"consumer_keys": "gone with applications", "api_keys": "gone with applications", "subscriptions": "gone with applications", "management_clients": "gone with users",
 		"audit_entries": "stays", "publications": "stays", "revocations": "stays until it expires", "revocation_acts": "stays until it is old",
 	}

@@ -58,10 +58,10 @@ func (tx *Tx) OrganizationIsRemembered(id string) (bool, error) {
 	return n > 0, err
 }
 
-// DeleteOrganization deletes an organization with its tiers and categories. That it
-// owns nothing else must have been found out.
+// DeleteOrganization deletes an organization with its tiers, categories and usage.
+// That it owns nothing else must have been found out.
 func (tx *Tx) DeleteOrganization(id string) error {
-	for _, table := range []string{"tiers", "categories"} {
+	for _, table := range []string{"tiers", "categories", "usage_series"} {
 		if _, err := tx.exec(`delete from `+table+` where organization = $1`, id); err != nil {
 			return err
 		}

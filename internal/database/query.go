@@ -153,6 +153,21 @@ func (d document[T]) Scan(src any) error {
 	return json.Unmarshal([]byte(text), d.v)
 }
 
+// histogram is one in a BYTEA column.
+type histogram struct{ *sluice.Histogram }
+
+// Value implements driver.Valuer.
+func (h histogram) Value() (driver.Value, error) { return h.MarshalBinary() }
+
+// Scan implements sql.Scanner.
+func (h histogram) Scan(src any) error {
+	b, ok := src.([]byte)
+	if !ok {
+		return fmt.Errorf("a column with a histogram holds %T", src)
+	}
+	return h.UnmarshalBinary(b)
+}
+
 // fold brings text into the form in which it is compared without regard to case.
 func fold(s string) string { return strings.ToLower(s) }
 

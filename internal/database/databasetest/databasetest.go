@@ -73,6 +73,10 @@ func Run(t *testing.T, open func(t testing.TB) *database.DB) {
 		"API keys":                                      testAPIKeys,
 		"subscriptions":                                 testSubscriptions,
 		"tiers":                                         testTiers,
+		"usage is added up by minute, hour and day":     testUsage,
+		"usage is shown to whom it concerns":            testUsageAccess,
+		"records of usage are remembered by run":        testUsageRuns,
+		"usage goes with its organization":              testUsageOfOrganization,
 		"rows are guarded by their version":             testRowVersions,
 		"what is not there is not found":                testUnknown,
 	} {
