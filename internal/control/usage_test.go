@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,12 +49,12 @@ func (w *world) usageOf(ctx context.Context, by ...UsageDimension) map[string]in
 	}
 	found := map[string]int64{}
 	for _, s := range u.Series {
-		key := ""
+		var key strings.Builder
 		for _, d := range by {
-			key += s.Key[d] + " "
+			key.WriteString(s.Key[d] + " ")
 		}
 		for _, p := range s.Points {
-			found[key] += p.Requests
+			found[key.String()] += p.Requests
 		}
 	}
 	return found
