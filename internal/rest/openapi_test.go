@@ -222,7 +222,7 @@ func isOf(v, kind any) bool {
 	case bool:
 		return kind == "boolean"
 	case float64:
-		return kind == "integer" && v == float64(int64(v))
+		return kind == "number" || kind == "integer" && v == float64(int64(v))
 	case []any:
 		return kind == "array"
 	}

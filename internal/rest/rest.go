@@ -255,6 +255,7 @@ func (s *Server) own() []route {
 		{"DELETE", "/access-tokens/{id}", anyone, s.deleteAccessToken},
 		{"GET", "/apis/{apiId}/status", "status_view", s.getStatus},
 		{"GET", "/traces/{traceId}", anyone, s.getTrace},
+		{"GET", "/usage", "usage_view", s.getUsage},
 		{"POST", "/plans", "status_view", s.createPlan},
 		{"GET", "/publications", "status_view", s.listPublications},
 		{"POST", "/publications", "publish", s.createPublication},

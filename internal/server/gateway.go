@@ -42,7 +42,8 @@ type gatewayRole struct {
 	follower *distribution.Follower
 	gateway  *gateway.Gateway // nil: there is none yet
 	access   *gateway.AccessLog
-	joined   chan struct{} // closed once identity is set
+	usage    *distribution.Usage // nil: there is none yet
+	joined   chan struct{}       // closed once identity is set
 
 	joining sync.Mutex // held while the gateway joins
 	guesses guesses
@@ -131,7 +132,7 @@ func (r *gatewayRole) parts() (*gateway.Gateway, *distribution.Follower, *gatewa
 // serve does the work of run.
 func (r *gatewayRole) serve(ctx context.Context) error {
 	if !r.assigned() {
-		gw, err := r.newGateway(nil)
+		gw, err := r.newGateway(nil, nil)
 		if err != nil {
 			return err
 		}
@@ -159,16 +160,21 @@ func (r *gatewayRole) serve(ctx context.Context) error {
 		return nil
 	}
 	r.s.health.wait("enrolment", "")
-	gw, err := r.newGateway(r.id())
+	notes, usage, err := r.openUsage()
 	if err != nil {
 		return err
 	}
-	follower, err := r.follow(gw)
+	defer usage.Close() // when the last call is over
+	gw, err := r.newGateway(r.id(), notes)
+	if err != nil {
+		return err
+	}
+	follower, err := r.follow(gw, usage)
 	if err != nil {
 		return err
 	}
 	r.s.health.wait("gateway", "APIs and keys are not loaded yet")
-	return runAll(ctx, gw.Run, follower.Run, func(ctx context.Context) error {
+	return runAll(ctx, gw.Run, usage.Run, follower.Run, func(ctx context.Context) error {
 		select {
 		case <-follower.Loaded():
 		case <-ctx.Done():
@@ -211,6 +217,7 @@ func (r *gatewayRole) watch(ctx context.Context) error {
 			broken = st.CopyErr.Error()
 		}
 		r.s.health.degrade("local copy", broken)
+		r.watchUsage()
 		if st.Connected {
 			r.useKeyManager(st.URL)
 		} else {
@@ -226,8 +233,9 @@ func (r *gatewayRole) watch(ctx context.Context) error {
 	}
 }
 
-// newGateway builds the gateway; id is nil where it serves no environment.
-func (r *gatewayRole) newGateway(id *distribution.Identity) (*gateway.Gateway, error) {
+// newGateway builds the gateway; id is nil where it serves no environment, and
+// then usage is too.
+func (r *gatewayRole) newGateway(id *distribution.Identity, usage *gateway.Usage) (*gateway.Gateway, error) {
 	s := r.s
 	ca, err := r.trust(id)
 	if err != nil {
@@ -246,7 +254,7 @@ func (r *gatewayRole) newGateway(id *distribution.Identity) (*gateway.Gateway, e
 	}
 	_, _, access := r.parts()
 	gw, err := gateway.New(gateway.Options{
-		AccessLog:  access,
+		AccessLog: access, Usage: usage,
 		Transport:  http2.NewClient(http2.ClientOptions{RootCAs: backends}),
 		KeyManager: r.keyManager.Load, KeyManagerTransport: http2.NewClient(http2.ClientOptions{RootCAs: ca, Dial: s.dial}),
 		PlainOAuth: s.cfg.Profile == config.Quickstart,
@@ -387,7 +395,7 @@ func (r *gatewayRole) changed() {
 }
 
 // follow makes the follower of the gateway's environment.
-func (r *gatewayRole) follow(gw *gateway.Gateway) (*distribution.Follower, error) {
+func (r *gatewayRole) follow(gw *gateway.Gateway, usage *distribution.Usage) (*distribution.Follower, error) {
 	id := r.id()
 	secure, err := id.TLS()
 	if err != nil {
@@ -404,7 +412,7 @@ func (r *gatewayRole) follow(gw *gateway.Gateway) (*distribution.Follower, error
 	f, err := distribution.NewFollower(distribution.FollowerOptions{
 		GatewayID: id.GatewayID, EnvironmentID: id.EnvironmentID, Version: r.s.version,
 		URL: "wss" + strings.TrimPrefix(address, "https"), Others: id.ControlURLs, Announced: r.keepControls, TLS: secure, Dial: r.s.dial, Seed: id.Seed, StateKeys: keys,
-		Dir: r.dir, Apply: gw.Apply, Check: gw.Check, Reports: gw.Reports, Trace: gw.Trace, Log: r.s.log, Now: r.s.now,
+		Dir: r.dir, Apply: gw.Apply, Check: gw.Check, Reports: gw.Reports, Trace: gw.Trace, Usage: usage, Log: r.s.log, Now: r.s.now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("follow the control plane: %w", err)

@@ -33,6 +33,8 @@ var (
 	gatewayDuration  = desc("gateway_call_seconds", "How long calls took, from their head to the end of the answer.")
 	gatewayBackend   = desc("gateway_backend_seconds", "How long backends took to answer.")
 	gatewayLost      = desc("gateway_access_log_lost_total", "Lines of the access log that were not written.")
+	usageLost        = desc("gateway_usage_lost_total", "Calls whose usage was dropped because the spool was full.")
+	usageWaiting     = desc("gateway_usage_waiting_bytes", "Usage that the control plane has not stored yet.")
 	gatewayAPIs      = desc("gateway_apis", "Deployments on this gateway, by state.", "state")
 	gatewayConnected = desc("gateway_connected", "1 while the control plane is heard.")
 	gatewayEpoch     = desc("gateway_epoch", "Epoch of the state served.")
@@ -118,6 +120,13 @@ func (m metrics) collectGateway(out chan<- prometheus.Metric, gauge func(*promet
 		for state, n := range states {
 			gauge(gatewayAPIs, float64(n), state)
 		}
+	}
+	r.mu.Lock()
+	usage := r.usage
+	r.mu.Unlock()
+	if usage != nil {
+		count(usageLost, usage.Lost())
+		gauge(usageWaiting, float64(usage.Waiting()))
 	}
 	if access != nil {
 		count(gatewayLost, access.Lost())
