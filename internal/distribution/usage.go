@@ -236,6 +236,7 @@ func (u *Usage) sent(m *usageReport, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.linked = err == nil; !u.linked {
+		u.marked = time.Time{} // the next one finds out at once whether it is taken again
 		return
 	}
 	if n := len(m.records); n > 0 {

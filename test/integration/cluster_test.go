@@ -134,7 +134,7 @@ func (s *story) logInAt(t *testing.T, address string) (*client.Client, sluice.Se
 	}
 	token, err := c.PasswordToken(t.Context(), registered.ID, registered.Secret, "admin", "admin", []string{
 		"apim:api_view", "apim:api_create", "apim:api_publish", "apim:subscribe", "apim:app_manage", "apim:sub_manage",
-		"apim:admin", "sluice:gateway_view", "sluice:gateway_manage", "sluice:status_view",
+		"apim:admin", "sluice:gateway_view", "sluice:gateway_manage", "sluice:status_view", "sluice:usage_view",
 	})
 	if err != nil {
 		t.Fatal(err)
