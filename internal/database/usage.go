@@ -80,32 +80,49 @@ func (tx *Tx) AddUsage(gatewayID, environmentID string, counts []sluice.UsageCou
 			p.Add(&counts[i])
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(series)) {
-		if err := tx.addUsagePoints(id, series[id], points[id]); err != nil {
+	ids := slices.Sorted(maps.Keys(series))
+	if err := tx.addUsageSeries(ids, series, points); err != nil {
+		return err
+	}
+	var rows [][]any
+	for _, id := range ids {
+		if err := tx.readUsagePoints(id, points[id]); err != nil {
 			return err
 		}
+		for slot, p := range points[id] {
+			rows = append(rows, append([]any{id, slot.span}, usageCountFields(p)...))
+		}
 	}
-	return nil
+	return tx.addEach(`insert into usage_points (series, span, `+usageCountColumns+`) values ($1, $2, $3, $4, $5, $6, $7, $8)
+		on conflict (series, span, at) do update set requests = excluded.requests, bytes_in = excluded.bytes_in, bytes_out = excluded.bytes_out,
+		latency = excluded.latency, backend = excluded.backend`, rows)
 }
 
 // usageSlot is a point of a series: its span and when it begins.
 type usageSlot struct{ span, at int64 }
 
-// addUsagePoints adds points to one series.
-func (tx *Tx) addUsagePoints(id string, series *UsagePoint, points map[usageSlot]*UsagePoint) error {
-	var seen time.Time
-	args, where := []any{id}, make([]string, 0, len(points))
-	for slot, p := range points {
-		if day := p.At.Truncate(sluice.UsageDay.Duration()); day.After(seen) {
-			seen = day
+// addUsageSeries stores series, and the last day on which each counts something.
+func (tx *Tx) addUsageSeries(ids []string, series map[string]*UsagePoint, points map[string]map[usageSlot]*UsagePoint) error {
+	rows := make([][]any, len(ids))
+	for i, id := range ids {
+		var seen time.Time
+		for _, p := range points[id] {
+			if day := p.At.Truncate(sluice.UsageDay.Duration()); day.After(seen) {
+				seen = day
+			}
 		}
+		rows[i] = usageSeriesFields(series[id], &id, &seen)
+	}
+	return tx.addEach(`insert into usage_series (`+usageSeriesColumns+`) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+		on conflict (id) do update set seen_at = excluded.seen_at where usage_series.seen_at < excluded.seen_at`, rows)
+}
+
+// readUsagePoints adds to the points of a series what is stored of them.
+func (tx *Tx) readUsagePoints(id string, points map[usageSlot]*UsagePoint) error {
+	args, where := []any{id}, make([]string, 0, len(points))
+	for slot := range points {
 		args = append(args, slot.span, slot.at)
 		where = append(where, fmt.Sprintf("span = $%d and at = $%d", len(args)-1, len(args)))
-	}
-	err := tx.add(`insert into usage_series (`+usageSeriesColumns+`) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-		on conflict (id) do update set seen_at = excluded.seen_at where usage_series.seen_at < excluded.seen_at`, usageSeriesFields(series, &id, &seen)...)
-	if err != nil {
-		return err
 	}
 	type stored struct {
 		span int64
@@ -119,12 +136,22 @@ func (tx *Tx) addUsagePoints(id string, series *UsagePoint, points map[usageSlot
 	for i := range found {
 		points[usageSlot{found[i].span, found[i].At.UnixMicro()}].Add(&found[i].UsageCount)
 	}
-	for slot, p := range points {
-		err := tx.add(`insert into usage_points (series, span, `+usageCountColumns+`) values ($1, $2, $3, $4, $5, $6, $7, $8)
-			on conflict (series, span, at) do update set requests = excluded.requests, bytes_in = excluded.bytes_in, bytes_out = excluded.bytes_out,
-			latency = excluded.latency, backend = excluded.backend`, append([]any{id, slot.span}, usageCountFields(p)...)...)
-		if err != nil {
-			return err
+	return nil
+}
+
+// addEach runs an insert for each row, which is parsed once.
+func (tx *Tx) addEach(q string, rows [][]any) error {
+	if tx.failed != nil || len(rows) == 0 {
+		return tx.failed
+	}
+	insert, err := tx.sql.PrepareContext(tx.ctx, q)
+	if err != nil {
+		return tx.fail("prepare", err)
+	}
+	defer func() { _ = insert.Close() }() // it ends with the transaction at the latest
+	for _, row := range rows {
+		if _, err := insert.ExecContext(tx.ctx, row...); err != nil {
+			return tx.fail("write", err)
 		}
 	}
 	return nil
