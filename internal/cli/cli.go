@@ -36,6 +36,7 @@ type commands struct {
 	Config      configCommand      `cmd:"" help:"Check or show a home's configuration without starting it."`
 	Gateway     gatewayCommand     `cmd:"" help:"Let this home's gateway join an environment."`
 	Environment environmentCommand `cmd:"" help:"Add, list or remove gateway environments of a running control plane."`
+	Usage       usageCommand       `cmd:"" help:"Show how often APIs were called on the gateways of a running control plane."`
 	Token       tokenCommand       `cmd:"" help:"Make an access token for the management API, on a stopped control plane."`
 	Audit       auditCommand       `cmd:"" help:"Verify the audit log, on a stopped control plane."`
 	Admin       adminCommand       `cmd:"" help:"Help an administrator who lost the password."`

@@ -1,16 +1,17 @@
 package integration
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
-	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/sluice-api/sluice"
+	"github.com/sluice-api/sluice/internal/client"
 )
 
 // loaded is the operation that nobody but the load calls.
@@ -68,41 +69,26 @@ func (l *load) reach(t *testing.T, more int64) {
 	})
 }
 
-// usage returns how many calls of the load the control plane has, by gateway
-// environment.
-func (s *story) usage(t *testing.T, token sluice.Secret, by, filter string) (map[string]int64, error) {
+// usageOf returns how many calls of the load the control plane has, by the names
+// of a dimension.
+func usageOf(t *testing.T, rest *client.Client, by string) (map[string]int64, error) {
 	t.Helper()
-	q := url.Values{"from": {time.Now().Add(-time.Hour).Format(time.RFC3339)}, "to": {time.Now().Add(time.Minute).Format(time.RFC3339)}, "groupBy": {by}, "operation": {loaded}, "interval": {"hour"}}
-	a, err := s.call.do(t.Context(), http.MethodGet, "https://localhost:9443/api/sluice/v1/usage?"+q.Encode()+filter, token.Reveal(), "")
-	if err != nil {
-		return nil, err
-	}
-	var u struct {
-		Lost   int64 `json:"lost"`
-		Series []struct {
-			Key    map[string]string `json:"key"`
-			Points []struct {
-				Requests, Errors, BytesOut int64
-				Latency                    struct{ P50, P99 float64 }
-			} `json:"points"`
-		} `json:"series"`
-	}
-	if err := json.Unmarshal([]byte(a.body), &u); err != nil || a.status != http.StatusOK {
-		return nil, fmt.Errorf("%d %s", a.status, a.body)
-	}
+	u, err := rest.Usage(t.Context(), client.UsageQuery{
+		From: time.Now().Add(-time.Hour), To: time.Now().Add(time.Minute), Interval: "hour", GroupBy: []string{by}, Only: map[string]string{"operation": loaded},
+	})
 	if u.Lost != 0 {
 		t.Errorf("%d calls are said to be lost", u.Lost)
 	}
 	found := map[string]int64{}
 	for _, series := range u.Series {
 		for _, p := range series.Points {
-			found[series.Key[by]+series.Key[by+"Name"]] += p.Requests
+			found[cmp.Or(series.Key[by+"Name"], series.Key[by])] += p.Requests
 			if p.Errors != 0 || p.BytesOut == 0 || p.Latency.P50 <= 0 || p.Latency.P99 < p.Latency.P50 {
 				t.Errorf("a point of the load: %+v", p)
 			}
 		}
 	}
-	return found, nil
+	return found, err
 }
 
 // Two gateways are called while the control plane is killed and stays away, one
@@ -120,7 +106,7 @@ func TestUsageThroughFaults(t *testing.T) {
 	s.deployToBoth(t)
 	s.subscribe(t)
 	s.productionToken, s.sandboxToken = s.token(t, 1, s.production, ""), s.token(t, 2, s.sandbox, "")
-	_, token := s.logInAt(t, "https://localhost:9443")
+	rest, token := s.logInAt(t, "https://localhost:9443")
 	for offset, token := range map[int]string{1: s.productionToken, 2: s.sandboxToken} {
 		eventually(t, "the token is taken", func() error {
 			if a := s.call.get(t, s.gateway(offset, "/stations"), token); a.status != http.StatusOK {
@@ -168,7 +154,7 @@ func TestUsageThroughFaults(t *testing.T) {
 		"application": {"Bike App": onFirst + onSecond},
 		"status":      {"2xx": onFirst + onSecond},
 	} {
-		s.awaitUsage(t, token, dimension, want)
+		awaitUsage(t, rest, dimension, want)
 	}
 	t.Logf("%d calls on the first gateway, %d on the second, in %v; all of them stored %v later", onFirst, onSecond, loadedFor.Round(time.Second), (time.Since(begin) - loadedFor).Round(time.Second))
 
@@ -183,49 +169,36 @@ func TestUsageThroughFaults(t *testing.T) {
 	ready(t, s.instances[1], 1)
 	answered := third.answered.Load()
 	eventually(t, "what was counted before the kill has arrived", func() error {
-		got, err := s.usage(t, token, "environment", "")
-		if err != nil {
-			return err
+		got, err := usageOf(t, rest, "environment")
+		if n := got["Production Gateway"] - onFirst; err == nil && (n < before || n > answered+4) { // four were under way
+			err = fmt.Errorf("%d calls, want %d to %d", n, before, answered+4)
 		}
-		for name, n := range got {
-			if len(name) > len("Production Gateway") && name[len(name)-len("Production Gateway"):] == "Production Gateway" {
-				if n -= onFirst; n >= before && n <= answered+4 { // four were under way
-					return nil
-				}
-				return fmt.Errorf("%d calls, want %d to %d", n, before, answered+4)
-			}
-		}
-		return fmt.Errorf("%v", got)
+		return err
 	})
+	if out, code := run(t, s.homes[0], "usage", "--token", token.Reveal(), "--by", "environment,operation"); code != 0 || !strings.Contains(out, "Sandbox Gateway     GET /stations/{stationId}/bikes") {
+		t.Errorf("sluice usage: %d %s", code, out)
+	}
 }
 
 // awaitUsage waits until what has arrived is what was answered: more is an error
 // at once, less only when a record is due.
-func (s *story) awaitUsage(t *testing.T, token sluice.Secret, dimension string, want map[string]int64) {
+func awaitUsage(t *testing.T, rest *client.Client, dimension string, want map[string]int64) {
 	t.Helper()
 	deadline := time.Now().Add(90 * time.Second)
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		got, err := s.usage(t, token, dimension, "")
-		right := err == nil && len(got) == len(want)
-		for name, n := range want {
-			found := int64(0)
-			for key, calls := range got {
-				if len(key) >= len(name) && key[len(key)-len(name):] == name {
-					found = calls
-				}
-			}
-			if found > n {
-				t.Fatalf("usage by %s: %v (%v), want %v: calls are counted twice", dimension, got, err, want)
-			}
-			right = right && found == n
-		}
-		if right {
+		got, err := usageOf(t, rest, dimension)
+		if err == nil && maps.Equal(got, want) {
 			return
 		}
+		for name, n := range got {
+			if n > want[name] {
+				t.Fatalf("usage by %s: %v, want %v: calls are counted twice", dimension, got, want)
+			}
+		}
 		if time.Now().After(deadline) {
-			t.Fatalf("usage by %s: %v (%v), want %v", dimension, got, err, want)
+			t.Fatalf("usage by %s: %v, %v, want %v", dimension, got, err, want)
 		}
 		<-tick.C
 	}
