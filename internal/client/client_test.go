@@ -157,6 +157,7 @@ func (p *platform) gateway(t *testing.T, join sluice.Secret, name string) {
 	follower, err = distribution.NewFollower(distribution.FollowerOptions{
 		GatewayID: identity.GatewayID, EnvironmentID: identity.EnvironmentID, Version: "test", URL: identity.BusURL, TLS: trust,
 		Seed: identity.Seed, StateKeys: stateKeys, Dir: t.TempDir(), Log: slogTo(t),
+		Check: func([]distribution.Item, []string) []distribution.Refusal { return nil },
 		Apply: func(u distribution.Update) {
 			mu.Lock()
 			defer mu.Unlock()
