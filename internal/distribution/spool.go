@@ -132,15 +132,17 @@ type spool struct {
 }
 
 // openSpool opens the spool in a folder, and makes that. What a process has left
-// half-finished becomes a record of its own.
-func openSpool(dir, run string, maxBytes int64, log *slog.Logger) (*spool, error) {
+// half-finished becomes a record of its own. Where the folder cannot be had,
+// err says why, and what is added waits in memory.
+func openSpool(dir, run string, maxBytes int64, log *slog.Logger) *spool {
 	s := &spool{dir: dir, run: run, max: maxBytes, log: log, sequence: 1}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("usage spool: %w", err)
+	err := os.MkdirAll(dir, 0o700)
+	var entries []os.DirEntry
+	if err == nil {
+		entries, err = os.ReadDir(dir)
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("usage spool: %w", err)
+	if s.note(err); err != nil {
+		return s
 	}
 	var unfinished []string
 	for _, e := range entries {
@@ -161,7 +163,7 @@ func openSpool(dir, run string, maxBytes int64, log *slog.Logger) (*spool, error
 	}
 	slices.SortStableFunc(s.records, compareRecords)
 	s.trim()
-	return s, nil
+	return s
 }
 
 func compareRecords(a, b spoolRecord) int {
@@ -300,6 +302,9 @@ func (s *spool) write(r *spoolRecord) (err error) {
 // begin begins a file.
 func (s *spool) begin(path string) (err error) {
 	s.end()
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
 	if s.file, err = os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600); err != nil {
 		return err
 	}

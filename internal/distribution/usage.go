@@ -75,12 +75,8 @@ func OpenUsage(o UsageOptions) (*Usage, error) {
 		return nil, err
 	}
 	now := o.Now()
-	s, err := openSpool(o.Dir, sluice.NewID(now), o.Max, o.Log)
-	if err != nil {
-		return nil, err
-	}
 	return &Usage{
-		o: o, log: o.Log, news: make(chan struct{}, 1), spool: s, framer: framer, began: now, until: now,
+		o: o, log: o.Log, news: make(chan struct{}, 1), spool: openSpool(o.Dir, sluice.NewID(now), o.Max, o.Log), framer: framer, began: now, until: now,
 		counts: map[sluice.UsageKey]*sluice.UsageCount{},
 	}, nil
 }
