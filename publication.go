@@ -49,14 +49,14 @@ type PublicationState string
 
 // Publication states. The first three are not final.
 const (
-	Preparing       PublicationState = "preparing"  // connected gateways build and check it; nothing has changed
-	Confirming      PublicationState = "confirming" // committed; gateways take it and prove it
-	Reverting       PublicationState = "reverting"  // a gateway failed; what was before is committed again
-	AllLive         PublicationState = "live"       // every connected gateway has proved it
-	PartlyLive      PublicationState = "partial"    // some have not, and shall
+	Preparing  PublicationState = "preparing"  // connected gateways build and check it; nothing has changed
+	Confirming PublicationState = "confirming" // committed; gateways take it and prove it
+	Reverting  PublicationState = "reverting"  // a gateway failed; what was before is committed again
+	AllLive    PublicationState = "live"       // every connected gateway has proved it
+	PartlyLive PublicationState = "partial"    // some have not, and shall
 	Refused    PublicationState = "refused"    // nothing has changed on any gateway
-	Cancelled       PublicationState = "cancelled"  // as Refused, at somebody's wish
-	Reverted        PublicationState = "reverted"   // all serve what they served before
+	Cancelled  PublicationState = "cancelled"  // as Refused, at somebody's wish
+	Reverted   PublicationState = "reverted"   // all serve what they served before
 )
 
 // Target is one API in one Environment of a Publication.
