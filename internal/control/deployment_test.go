@@ -9,6 +9,8 @@ import (
 	"github.com/sluice-api/sluice/internal/database"
 )
 
+// What names an unknown environment, vhost or revision leaves nothing (CONTRACT
+// 5-9).
 func TestRefusedDeploymentLeavesNothing(t *testing.T) {
 	w := newWorld(t)
 	a := w.api("Weather", "production")

@@ -101,6 +101,8 @@ func TestPrototypeNeedsNoEndpointOfTheEnvironment(t *testing.T) {
 	}
 }
 
+// Moves that are not allowed, or lack what they need, change nothing (CONTRACT 6-1,
+// 6-2).
 func TestLifecycleRefusals(t *testing.T) {
 	w := newWorld(t)
 	bare, err := w.plane.ImportOpenAPI(w.admin(), []byte(document), sluice.API{Name: "Bare"})
@@ -136,7 +138,7 @@ func TestLifecycleRefusals(t *testing.T) {
 	}
 }
 
-// Publishing a new version does to the older ones what the checks say (6-4).
+// Publishing a new version does to the older ones what the checks say (CONTRACT 6-4).
 func TestPublishingANewVersion(t *testing.T) {
 	for name, c := range map[string]struct {
 		checks   []LifecycleCheck
@@ -209,7 +211,7 @@ func TestPublishingANewVersion(t *testing.T) {
 	}
 }
 
-// Demote and Retire say beforehand whom they concern (6-3); a demoted API's
+// Demote and Retire say beforehand whom they concern (CONTRACT 6-3); a demoted API's
 // subscriptions sleep until it is published again.
 func TestLifecycleSaysWhomItConcerns(t *testing.T) {
 	w := newWorld(t)

@@ -151,7 +151,8 @@ func TestPublicationIsConfirmedByGateways(t *testing.T) {
 }
 
 // In mode all it is all or nothing: a gateway that says no, is silent, or fails
-// when it serves it leaves everything as it was, or takes everything back to that.
+// when it serves it leaves everything as it was, or takes everything back to that
+// (CONTRACT 5-2, 5-5).
 func TestPublicationIsAllOrNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		refuses string // what g2 answers when it is asked
@@ -298,7 +299,7 @@ func TestUndeployIsConfirmed(t *testing.T) {
 	})
 }
 
-// An environment without a connected gateway holds nobody up.
+// An environment without a connected gateway holds nobody up (CONTRACT 5-5).
 func TestPublicationWithoutGatewaysIsOverAtOnce(t *testing.T) {
 	w := newWorld(t)
 	w.gateway(production, "away")
@@ -397,7 +398,7 @@ func TestUnfinishedPublicationIsSettledAfterARestart(t *testing.T) {
 
 // A rollback brings back what the last publication of an API replaced, or what all
 // publications since a time did; refused ones do not count, and a second rollback
-// undoes the first.
+// undoes the first (CONTRACT 5-11).
 func TestRollback(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.api("Weather", "production", "sandbox"), w.api("Traffic", "production")
@@ -457,7 +458,8 @@ func TestRollback(t *testing.T) {
 }
 
 // Save and Publish in one: a new revision, in the place of the oldest that is not
-// deployed, to the targets and to no other environment, published.
+// deployed, to the targets and to no other environment, published (CONTRACT 5-2,
+// 5-6).
 func TestExactPublicationOfANewRevision(t *testing.T) {
 	w := newWorld(t)
 	a := w.api("Weather", "production", "sandbox")

@@ -192,7 +192,8 @@ func newRawBackend(t testing.TB, raw string) string {
 	return "http://" + l.Addr().String()
 }
 
-// TestBackendFaults holds what a client is told when a backend fails.
+// TestBackendFaults holds what a client is told when a backend fails (CONTRACT
+// 10-11).
 func TestBackendFaults(t *testing.T) {
 	closed := newRawBackend(t, "")
 	untrusted := httptest.NewUnstartedServer(http.NotFoundHandler())

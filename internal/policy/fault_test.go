@@ -11,8 +11,8 @@ import (
 	"github.com/sluice-api/sluice/internal/policy"
 )
 
-// TestFaults holds the table of the contract: each fault with its status, code
-// and message.
+// TestFaults holds the table of the contract (10.4): each fault with its status,
+// code and message.
 func TestFaults(t *testing.T) {
 	for _, tc := range []struct {
 		fault   *policy.Fault
