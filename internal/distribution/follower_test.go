@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +45,55 @@ func TestCopyIsMended(t *testing.T) {
 	if err != nil || loaded.signed.generation != ch.Generation {
 		t.Errorf("the copy holds %+v, %v", loaded, err)
 	}
+}
+
+// Files of the copy that somebody edits, cuts or removes while the gateway runs
+// are found at the next heartbeat, which says so, and written anew at once: a
+// restart then starts with all there is.
+func TestCopyThatSomebodyTouches(t *testing.T) {
+	touch := map[string]func(base, log string) error{
+		"the base is edited":  func(base, _ string) error { return editByte(base) },
+		"the log is edited":   func(_, log string) error { return editByte(log) },
+		"the log is cut":      func(_, log string) error { return os.Truncate(log, 3) },
+		"the log is removed":  func(_, log string) error { return os.Remove(log) },
+		"the base is removed": func(base, _ string) error { return os.Remove(base) },
+	}
+	c := newControl(t)
+	c.environment("prod", 10)
+	c.start()
+	m := newMember(t, c.memberOptions("prod", "g1", c.enrol("prod", "g1"), t.TempDir()))
+	m.follower.every = 20 * time.Millisecond
+	m.start()
+	ch := c.put("prod", "key/new", "new")
+	c.publish(ch)
+	m.await(1, ch.Generation)
+	for name, touch := range touch {
+		c.awaitReport("nothing is wrong", func(r sluice.Report) bool { return r.Trouble == "" && r.Generation == ch.Generation })
+		bases, err := filepath.Glob(filepath.Join(m.follower.o.Dir, "state-*.base"))
+		if err != nil || len(bases) == 0 {
+			t.Fatal(bases, err)
+		}
+		base := slices.Max(bases)
+		if err := touch(base, strings.TrimSuffix(base, "base")+"log"); err != nil {
+			t.Fatal(err)
+		}
+		c.awaitReport(name+": it is reported", func(r sluice.Report) bool { return strings.Contains(r.Trouble, "something other than this gateway") })
+		eventually(t, name+": the copy is written anew", func() bool { return m.follower.Status().CopyErr == nil })
+		loaded, _, err := reloadOf(t, copyDir(t, m.follower.o.Dir), c.signer, m.follower.o.Seed)
+		if err != nil || loaded.signed.generation != ch.Generation {
+			t.Errorf("%s: the copy holds %+v, %v", name, loaded, err)
+		}
+	}
+}
+
+// editByte changes the last byte of a file.
+func editByte(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	b[len(b)-1] ^= 1
+	return os.WriteFile(path, b, 0o600)
 }
 
 // While the copy is broken and the control plane cannot be reached, nothing

@@ -320,6 +320,7 @@ func (r *following) caughtUp(c catchUpResult) error {
 	}
 	if c.err == nil && r.mending && c.got.signed.root == r.replica.signed.root {
 		r.copy.replace(&c.got.signed, c.got.put)
+		r.f.Report()
 		return nil
 	}
 	r.failed++

@@ -42,6 +42,37 @@ type localCopy struct {
 	damaged  error     // of the newest generation, or of all; nil once a new one is written
 	broken   error     // nil: what was appended is there
 	marked   time.Time // when the control plane was last noted as heard
+	left     [2]stamp  // base and log as they were left by the last write or read here
+}
+
+// stamp is what tells whether a file was written by somebody else.
+type stamp struct {
+	size    int64
+	changed time.Time
+}
+
+// errTouched is given for a copy that something other than its gateway wrote.
+var errTouched = errors.New("something other than this gateway has changed or removed its files; they are written anew")
+
+// stamps returns the stamps of the files in use, zero for one that is missing.
+func (c *localCopy) stamps() (now [2]stamp) {
+	for i, path := range []string{c.basePath(c.sequence), c.logPath(c.sequence)} {
+		if info, err := os.Stat(path); err == nil {
+			now[i] = stamp{info.Size(), info.ModTime()}
+		}
+	}
+	return now
+}
+
+// watch finds files that somebody else has changed or removed, which would else
+// show only at the next start, and marks the copy as broken. What was changed in
+// the moment before an own write is found at that start.
+func (c *localCopy) watch() (touched bool) {
+	if c.broken != nil || c.file == nil || c.dirty || c.stamps() == c.left {
+		return false
+	}
+	c.fail(errTouched)
+	return true
 }
 
 // err says what is wrong with the copy.
@@ -209,6 +240,7 @@ func (c *localCopy) reopen(size int64) {
 	if _, err := c.file.Seek(size, io.SeekStart); err != nil {
 		c.fail(err)
 	}
+	c.left = c.stamps()
 }
 
 // cutOff cuts the log, of which at least the beginning is left, and makes that
@@ -248,6 +280,7 @@ func (c *localCopy) sync() {
 	}
 	c.dirty = false
 	c.fail(c.file.Sync())
+	c.left = c.stamps()
 }
 
 // fail notes an error, from which on the copy is broken.

@@ -159,6 +159,9 @@ func (b *Bus) answerHeartbeat(control *nats.Conn, m *nats.Msg, v *view, deployme
 // beat makes the local copy safe and then says how this gateway stands: what it
 // reports to serve survives a restart. It is the only place that reports.
 func (r *following) beat() error {
+	if r.copy.watch() {
+		r.mendAt = time.Time{} // the disk is well
+	}
 	r.copy.sync()
 	r.noteCopy()
 	if r.session == nil {
