@@ -39,6 +39,9 @@ type commands struct {
 	Usage       usageCommand       `cmd:"" help:"Show how often APIs were called on the gateways of a running control plane."`
 	Token       tokenCommand       `cmd:"" help:"Make an access token for the management API, on a stopped control plane."`
 	Audit       auditCommand       `cmd:"" help:"Verify the audit log, on a stopped control plane."`
+	Backup      backupCommand      `cmd:"" help:"Write a backup of the control plane, which may run meanwhile."`
+	Restore     restoreCommand     `cmd:"" help:"Put a backup into this home, on a stopped control plane."`
+	NewEpoch    newEpochCommand    `cmd:"" help:"Make gateways take the state of a PostgreSQL database that was restored, on a stopped control plane."`
 	Admin       adminCommand       `cmd:"" help:"Help an administrator who lost the password."`
 	Sample      sampleCommand      `cmd:"" hidden:"" name:"sample-backend" help:"Serve the sample API's backend."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`

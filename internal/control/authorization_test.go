@@ -439,7 +439,7 @@ var unasked = map[string]string{
 	"StoreAPI": "the Store is open", "StoreAPIs": "the Store is open", "Tiers": "the Store is open",
 	"Tier": "the Store is open", "SubscriptionTiers": "the Store is open", "StoreOrganization": "the Store is open",
 	"EnsureAdministrator": "the first start", "HasAdministrator": "the first start",
-	"ResetAdministrator": "the command line on the home", "CreateAccessTokenFor": "the command line on the home",
+	"ResetAdministrator": "the command line on the home", "BeginEpoch": "the command line on the home", "CreateAccessTokenFor": "the command line on the home",
 	"VerifyAuditOffline": "the command line on the home", "Refused": "it counts who was not known",
 	"OwnJoinToken": "the own process", "Run": "the process", "Reconfigure": "the process", "BusHandler": "gateways sign a nonce",
 	"Display": "public", "ServerCertificate": "public", "Unenrolled": "public", "CAFingerprint": "public", "CACertificates": "public",

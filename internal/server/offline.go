@@ -50,6 +50,18 @@ func (s *Server) ResetAdministrator(ctx context.Context, password sluice.Secret)
 	return removeFile(filepath.Join(s.cfg.Home, InitialPasswordFile))
 }
 
+// BeginEpoch makes the gateways of a home whose control plane is stopped take
+// its state anew, also where theirs is later: its database was restored by other
+// means than Restore.
+func (s *Server) BeginEpoch(ctx context.Context) error {
+	c, err := s.offline(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return c.plane.BeginEpoch(ctx)
+}
+
 // CreateToken makes a personal access token for a user on a home whose control
 // plane is stopped. scopes nil: all that the user's roles give.
 func (s *Server) CreateToken(ctx context.Context, user, name string, scopes []string, ttl time.Duration) (t sluice.AccessToken, secret sluice.Secret, err error) {

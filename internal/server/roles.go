@@ -94,21 +94,26 @@ func (s *Server) newControlRole(ctx context.Context, mux *http.ServeMux) (c *con
 
 // openPlane opens the database and the control plane over it.
 func (s *Server) openPlane(ctx context.Context, c *controlRole) error {
+	if err := s.resumeRestore(); err != nil {
+		return fmt.Errorf("end the restore of a backup: %w", err)
+	}
 	key, made, err := s.masterKey()
 	if err != nil {
 		return fmt.Errorf("read the key that seals secrets: %w", err)
 	}
-	address := s.cfg.Database
-	if address == "" {
-		address = s.path(databaseFile)
-	}
-	c.db, err = database.Open(ctx, database.Options{URL: address, Key: key, Shared: s.cfg.Cluster.Listen != "", Log: s.log, Now: s.now})
+	c.db, err = database.Open(ctx, database.Options{URL: s.databaseAddress(), Key: key, Shared: s.cfg.Cluster.Listen != "", Log: s.log, Now: s.now})
 	if err != nil {
 		if made && s.cfg.Database != "" { // it is no key of that database
 			err = errors.Join(err, os.Remove(s.path(masterKeyFile)))
 		}
 		return err
 	}
+	return s.openPlaneOn(ctx, c)
+}
+
+// openPlaneOn opens the control plane over c's database, which it closes where
+// it fails.
+func (s *Server) openPlaneOn(ctx context.Context, c *controlRole) (err error) {
 	c.plane, err = control.New(ctx, control.Options{
 		DB: c.db, ManagementURL: s.managementURL(), Quickstart: s.cfg.Profile == config.Quickstart,
 		RevealSecrets: s.cfg.KeyManager.RevealSecrets, PasswordGrant: s.cfg.KeyManager.PasswordGrant, LegacyLogin: s.cfg.Management.LegacyLogin,

@@ -1,0 +1,76 @@
+package integration
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A backup that is taken while changes are made is restored after the control
+// plane was killed: gateways that are further on go over to it (FAULTS F5, F18).
+func TestBackupAndRestore(t *testing.T) {
+	if !namespace(t) {
+		return
+	}
+	s := &story{ip: "localhost"}
+	s.editHomes(t)
+	s.startAll(t, []int{0, 1, 2})
+	s.importAPI(t)
+	s.deployToSandbox(t)
+
+	stop, wrote := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		for {
+			select {
+			case <-stop:
+				wrote <- n
+				return
+			default:
+			}
+			if _, err := s.rest.CreateApplication(t.Context(), fmt.Sprintf("app-%d", n), "Unlimited"); err != nil {
+				t.Errorf("a change while the backup is made: %v", err)
+				wrote <- n
+				return
+			}
+			n++
+		}
+	}()
+	file := filepath.Join(t.TempDir(), "sluice.backup")
+	out, code := run(t, s.homes[0], "backup", file)
+	close(stop)
+	if n := <-wrote; code != 0 || n == 0 {
+		t.Fatalf("backup = %d after %d changes beside it: %s", code, n, out)
+	}
+	s.deployToBoth(t)
+	s.application(t, "later", false, 0)
+	if out, code := run(t, s.homes[0], "restore", file, "--force"); code == 0 || !strings.Contains(out, "in use by process") {
+		t.Errorf("restore under a running control plane = %d: %s", code, out)
+	}
+	s.instances[0].kill(t)
+	if out, code := run(t, s.homes[0], "restore", file); code == 0 || !strings.Contains(out, "--force") {
+		t.Errorf("restore over a database = %d: %s", code, out)
+	}
+	if out, code := run(t, s.homes[0], "restore", file, "--force"); code != 0 {
+		t.Fatalf("restore = %d: %s", code, out)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	s.call.want(t, s.gateway(1, "/status"), "", http.StatusOK, "production")
+
+	s.instances[0] = start(t, s.homes[0])
+	ready(t, s.instances[0], 0)
+	eventually(t, "the production gateway takes the restored state", func() error {
+		if a := s.call.get(t, s.gateway(1, "/status"), ""); a.status != http.StatusNotFound {
+			return fmt.Errorf("%d %s", a.status, a.body)
+		}
+		return nil
+	})
+	s.call.want(t, s.gateway(2, "/status"), "", http.StatusOK, "sandbox")
+	s.logIn(t)
+	s.deployToBoth(t) // and goes on from there
+}
