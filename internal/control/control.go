@@ -167,7 +167,7 @@ func New(ctx context.Context, o Options) (*Plane, error) {
 		o.Cluster.CA, o.Cluster.Certificate = p.CACertificates(), p.peerCertificate()
 	}
 	p.bus, err = distribution.NewBus(distribution.Options{
-		Signer: p.stateKey, Snapshot: p.snapshot, Gateway: p.gatewayByKey, Report: p.heard, Usage: p.storeUsage, Cluster: o.Cluster, Log: o.Log, Now: o.Now,
+		Signer: p.stateKey, Snapshot: p.snapshot, Gateway: p.gatewayByKey, Report: p.heard, Overtaken: p.overtaken, Usage: p.storeUsage, Cluster: o.Cluster, Log: o.Log, Now: o.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the bus: %w", err)

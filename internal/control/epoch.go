@@ -29,6 +29,28 @@ func (p *Plane) BeginEpoch(ctx context.Context) error {
 	})
 }
 
+// overtaken begins a new epoch of an environment where a gateway has a later
+// state than the database, which was put back to an older one without a word.
+func (p *Plane) overtaken(ctx context.Context, environmentID string, epoch, generation int64) error {
+	ctx = sluice.WithActor(ctx, sluice.System())
+	var e sluice.Environment
+	err := p.db.Update(ctx, func(tx *database.Tx) (err error) {
+		if e, err = tx.Environment(environmentID); err != nil {
+			return err
+		}
+		if epoch < e.Epoch || epoch == e.Epoch && generation <= e.Generation {
+			return nil // the bus was behind, or another heartbeat came first
+		}
+		p.log.Error("a gateway has a later state than the database, which is an older one that was put back; a new epoch begins",
+			"environment", e.Name, "gateway_epoch", epoch, "gateway_generation", generation, "epoch", e.Epoch, "generation", e.Generation)
+		return p.beginEpoch(ctx, tx, &e, epoch)
+	})
+	if err != nil {
+		return err
+	}
+	return p.bus.Refresh(ctx, e.ID, e.Epoch, e.Generation)
+}
+
 // beginEpoch begins an epoch of one environment, later than one that was heard
 // of. Epochs are numbered by the second of their beginning, so that a backup that
 // is restored twice begins two.

@@ -68,12 +68,15 @@ type Update struct {
 
 // Options are what a Bus needs. All but Usage, Cluster, Log and Now are required.
 type Options struct {
-	Signer   ed25519.PrivateKey                                                 // signs states
-	Snapshot func(ctx context.Context, environmentID string) (Snapshot, error)  // all items, from one database snapshot
-	Gateway  func(ctx context.Context, publicKey string) (sluice.Gateway, bool) // enrolled? asked at each connection
-	Report   func(sluice.Report)                                                // what a gateway says of itself, in order per gateway; Connected is false when it went
-	Usage    func(ctx context.Context, r UsageReport) error                     // stores what a gateway has counted, once for each record; nil: nobody is told of usage
-	Cluster  *ClusterOptions                                                    // nil: this is the only control plane
-	Log      *slog.Logger                                                       // nil: nothing is logged
-	Now      func() time.Time                                                   // nil: time.Now
+	Signer   ed25519.PrivateKey                                                // signs states
+	Snapshot func(ctx context.Context, environmentID string) (Snapshot, error) // all items, from one database snapshot
+	// Overtaken is told when a gateway has a later state than Snapshot gives,
+	// signed by Signer. It begins a new epoch and calls Refresh; nil: nobody is told.
+	Overtaken func(ctx context.Context, environmentID string, epoch, generation int64) error
+	Gateway   func(ctx context.Context, publicKey string) (sluice.Gateway, bool) // enrolled? asked at each connection
+	Report    func(sluice.Report)                                                // what a gateway says of itself, in order per gateway; Connected is false when it went
+	Usage     func(ctx context.Context, r UsageReport) error                     // stores what a gateway has counted, once for each record; nil: nobody is told of usage
+	Cluster   *ClusterOptions                                                    // nil: this is the only control plane
+	Log       *slog.Logger                                                       // nil: nothing is logged
+	Now       func() time.Time                                                   // nil: time.Now
 }

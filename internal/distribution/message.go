@@ -1,6 +1,7 @@
 package distribution
 
 import (
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -305,6 +306,8 @@ type heartbeat struct {
 	deployments artifact.Digest // of the list
 	list        []byte          // JSON of []sluice.DeploymentReport; empty: left out
 	trouble     string          // what is wrong with the gateway itself; empty: nothing
+	time        time.Time       // when the control plane signed epoch, generation and root; zero: not said
+	signature   [ed25519.SignatureSize]byte
 }
 
 func (h *heartbeat) append(b []byte) []byte {
@@ -314,11 +317,20 @@ func (h *heartbeat) append(b []byte) []byte {
 	b = appendText(b, h.version)
 	b = append(b, h.deployments[:]...)
 	b = appendText(b, h.list)
-	return appendText(b, h.trouble)
+	b = appendText(b, h.trouble)
+	if h.time.IsZero() {
+		return b
+	}
+	b = binary.AppendUvarint(b, uint64(h.time.UnixNano()))
+	return append(b, h.signature[:]...)
 }
 
 func readHeartbeat(r *reader) (*heartbeat, error) {
 	h := &heartbeat{epoch: r.integer(), generation: r.integer(), root: r.digest(), version: r.text(), deployments: r.digest(), list: r.bytes(), trouble: r.text()}
+	if r.err == nil && len(r.b) > 0 { // gateways of an earlier version do not say
+		h.time = time.Unix(0, r.integer()).UTC()
+		copy(h.signature[:], r.take(uint64(len(h.signature))))
+	}
 	return h, r.err
 }
 

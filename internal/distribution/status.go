@@ -2,6 +2,7 @@ package distribution
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,7 +51,7 @@ func (b *Bus) listen(ctx context.Context, control *nats.Conn, heartbeats, fromPe
 				b.o.Log.WarnContext(ctx, "message of another control plane could not be used", "err", err)
 			}
 		case m := <-messages:
-			environmentID, list, err := b.hear(m, known)
+			environmentID, list, claim, err := b.hear(m, known)
 			if errors.Is(err, errElsewhere) {
 				continue
 			}
@@ -61,6 +62,7 @@ func (b *Bus) listen(ctx context.Context, control *nats.Conn, heartbeats, fromPe
 			e := b.environment(environmentID)
 			if v := e.current.Load(); v != nil {
 				b.answerHeartbeat(control, m, v, list)
+				wg.Go(func() { b.compareClaim(ctx, v, claim) })
 				continue
 			}
 			wg.Go(func() { // other gateways need not wait for the database
@@ -72,6 +74,7 @@ func (b *Bus) listen(ctx context.Context, control *nats.Conn, heartbeats, fromPe
 					return
 				}
 				b.answerHeartbeat(control, m, v, list)
+				b.compareClaim(ctx, v, claim)
 			})
 		case id := <-b.gone:
 			h := known[id]
@@ -104,21 +107,21 @@ func (b *Bus) carry(ctx context.Context, from *nats.Subscription, to chan<- *nat
 
 // hear reports one heartbeat, and returns the digest of the list of deployments
 // that is known of the gateway.
-func (b *Bus) hear(m *nats.Msg, known map[string]*heard) (environmentID string, deployments artifact.Digest, err error) {
+func (b *Bus) hear(m *nats.Msg, known map[string]*heard) (environmentID string, deployments artifact.Digest, claim signedRoot, err error) {
 	environmentID, gatewayID, ok := sender(m.Subject)
 	if !ok {
-		return "", deployments, errMessage
+		return "", deployments, claim, errMessage
 	}
 	r, err := b.framer.open(m.Data)
 	if err != nil {
-		return "", deployments, err
+		return "", deployments, claim, err
 	}
 	beat, err := readHeartbeat(r)
 	if err != nil {
-		return "", deployments, err
+		return "", deployments, claim, err
 	}
 	if !b.tunnels.live(gatewayID) {
-		return "", deployments, errElsewhere // or it was on its way when the gateway went
+		return "", deployments, claim, errElsewhere // or it was on its way when the gateway went
 	}
 	h := known[gatewayID]
 	if h == nil {
@@ -131,7 +134,7 @@ func (b *Bus) hear(m *nats.Msg, known map[string]*heard) (environmentID string, 
 	if len(beat.list) > 0 {
 		var list []sluice.DeploymentReport
 		if err := json.Unmarshal(beat.list, &list); err != nil {
-			return "", deployments, fmt.Errorf("deployments: %w", err)
+			return "", deployments, claim, fmt.Errorf("deployments: %w", err)
 		}
 		h.report.Deployments, h.deployments = list, artifact.DigestOf(beat.list)
 	}
@@ -146,7 +149,24 @@ func (b *Bus) hear(m *nats.Msg, known map[string]*heard) (environmentID string, 
 		b.o.Report(h.report)
 		b.sharePeers(h)
 	}
-	return environmentID, h.deployments, nil
+	claim = signedRoot{environment: environmentID, epoch: beat.epoch, generation: beat.generation, root: beat.root, time: beat.time, signature: beat.signature}
+	return environmentID, h.deployments, claim, nil
+}
+
+// compareClaim says that a gateway has a later state than there is, which this
+// control plane's key has signed: the database was put back to an older one.
+func (b *Bus) compareClaim(ctx context.Context, v *view, claim signedRoot) {
+	c := Change{Epoch: claim.epoch, Generation: claim.generation}
+	if b.o.Overtaken == nil || !v.behind(&c) {
+		return
+	}
+	if err := claim.verify(v.environment, []ed25519.PublicKey{b.o.Signer.Public().(ed25519.PublicKey)}); err != nil {
+		b.o.Log.WarnContext(ctx, "a gateway claims a later state than there is; the key has not signed it", "environment_id", v.environment, "epoch", c.Epoch, "generation", c.Generation)
+		return
+	}
+	if err := b.o.Overtaken(ctx, v.environment, c.Epoch, c.Generation); err != nil && ctx.Err() == nil {
+		b.o.Log.ErrorContext(ctx, "a gateway has a later state than there is, and no new epoch could be begun", "environment_id", v.environment, "err", err)
+	}
 }
 
 // answerHeartbeat says which state there is to have, signed now: a bus that
@@ -179,6 +199,7 @@ func (r *following) beat() error {
 	h := heartbeat{
 		epoch: signed.epoch, generation: signed.generation, root: signed.root,
 		version: r.f.o.Version, deployments: artifact.DigestOf(list), trouble: r.trouble(),
+		time: signed.time, signature: signed.signature,
 	}
 	r.sent, r.omitted = h.deployments, h.deployments == r.acked
 	if !r.omitted {

@@ -74,3 +74,57 @@ func TestBackupAndRestore(t *testing.T) {
 	s.logIn(t)
 	s.deployToBoth(t) // and goes on from there
 }
+
+// An older database that was copied back by hand is found by the gateways, which
+// are further on: a new epoch begins by itself, and they go over to it (FAULTS F18).
+func TestOlderDatabaseIsFound(t *testing.T) {
+	if !namespace(t) {
+		return
+	}
+	s := &story{ip: "localhost"}
+	s.editHomes(t)
+	s.startAll(t, []int{0, 1, 2})
+	s.importAPI(t)
+	s.deployToSandbox(t)
+	s.instances[0].stop(t)
+	file := filepath.Join(s.homes[0], "state", "sluice.db")
+	older, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.instances[0] = start(t, s.homes[0])
+	ready(t, s.instances[0], 0)
+	s.logIn(t)
+	eventually(t, "both gateways are back", func() error {
+		for offset := 1; offset <= 2; offset++ {
+			if err := healthy(t, offset); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	s.deployToBoth(t)
+	s.instances[0].kill(t)
+	for _, end := range []string{"-wal", "-shm"} {
+		if err := os.Remove(file + end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(file, older, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.instances[0] = start(t, s.homes[0])
+	ready(t, s.instances[0], 0)
+	eventually(t, "the production gateway takes the older state", func() error {
+		if a := s.call.get(t, s.gateway(1, "/status"), ""); a.status != http.StatusNotFound {
+			return fmt.Errorf("%d %s", a.status, a.body)
+		}
+		return nil
+	})
+	s.call.want(t, s.gateway(2, "/status"), "", http.StatusOK, "sandbox")
+	if !strings.Contains(s.instances[0].log.String(), "a new epoch begins") {
+		t.Error("the control plane does not say that its database is an older one")
+	}
+	s.logIn(t)
+	s.deployToBoth(t)
+}
