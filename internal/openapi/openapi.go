@@ -5,6 +5,7 @@
 //
 // [Read] makes a [Definition] of a document, or says everything that is wrong
 // with it, each problem at its line and column. [Apply] is the other direction.
+// [Compare] says what changes for callers from one definition to the next.
 // A document is read into nodes that know where they stood (json.go, yaml.go),
 // looked through for what could be read in two ways or leads out (check.go),
 // converted where it is OpenAPI 2.0 (convert.go), and then understood
@@ -55,18 +56,8 @@ type stated struct{ auth, tier, scopes bool }
 // that has not been read when ctx ends is refused too.
 func Read(ctx context.Context, document []byte) (Definition, error) {
 	r := &reader{ctx: ctx}
-	root := r.parse(document)
-	if root == nil || r.failed() {
-		return Definition{}, r.err()
-	}
-	d := Definition{OpenAPI: r.version(root)}
-	if r.failed() {
-		return Definition{}, r.err()
-	}
-	r.check(root)
-	if d.OpenAPI == "2.0" && !r.failed() {
-		root = r.convert(root)
-	}
+	root, version := r.load(document)
+	d := Definition{OpenAPI: version}
 	if !r.failed() {
 		r.understand(root, &d)
 	}
@@ -75,6 +66,22 @@ func Read(ctx context.Context, document []byte) (Definition, error) {
 	}
 	d.JSON = root.json()
 	return d, nil
+}
+
+// load makes OpenAPI 3 of a document, once it has been looked through, and returns
+// the version it was written in. Where problems were noted, root may be nil.
+func (r *reader) load(document []byte) (root *node, version string) {
+	if root = r.parse(document); root == nil || r.failed() {
+		return nil, ""
+	}
+	if version = r.version(root); r.failed() {
+		return nil, ""
+	}
+	r.check(root)
+	if version == "2.0" && !r.failed() {
+		root = r.convert(root)
+	}
+	return root, version
 }
 
 // understand fills d from a document of OpenAPI 3.
