@@ -26,7 +26,17 @@ type Report struct {
 	Root        string // digest of everything it serves, hexadecimal
 	Version     string
 	Trouble     string // what is wrong with the gateway itself, such as a damaged local copy; "": nothing
+	Drift       string // in what it differed from what it should serve, though connected all along; "": in nothing
 	Deployments []DeploymentReport
+}
+
+// Drift is when a gateway was found to serve, or to keep on disk, something else
+// than it should, and when it was put right.
+type Drift struct {
+	GatewayID  string
+	Reason     string
+	FoundAt    time.Time
+	RepairedAt time.Time // zero: not yet
 }
 
 // DeploymentReport is the state of one API on one gateway.

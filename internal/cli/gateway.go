@@ -14,9 +14,10 @@ import (
 	"github.com/sluice-api/sluice/internal/server"
 )
 
-// gatewayCommand is about this home's gateway.
+// gatewayCommand is about gateways.
 type gatewayCommand struct {
-	Join gatewayJoinCommand `cmd:"" help:"Join an environment with a one-time token, and remember the control plane. The home's process must be stopped."`
+	Drift gatewayDriftCommand `cmd:"" help:"Show in what gateways differ from what they should serve; fails where one does."`
+	Join  gatewayJoinCommand  `cmd:"" help:"Join an environment with a one-time token, and remember the control plane. The home's process must be stopped."`
 }
 
 type gatewayJoinCommand struct {

@@ -87,6 +87,32 @@ func (c *Client) Gateway(ctx context.Context, id string) (Gateway, error) {
 	return out, err
 }
 
+// GatewayDrift is a gateway and in what it differs from what it should be.
+type GatewayDrift struct {
+	Gateway
+	Drift     bool   `json:"drift"`   // its digest is not the one it should be, and no publication is running
+	Trouble   string `json:"trouble"` // what is wrong with the gateway itself
+	LastDrift *struct {
+		Reason     string    `json:"reason"`
+		FoundAt    time.Time `json:"foundAt"`
+		RepairedAt time.Time `json:"repairedAt"` // zero: not yet
+	} `json:"lastDrift"`
+	Differences []struct {
+		APIID            string `json:"apiId"`
+		IntendedRevision int    `json:"intendedRevision"` // 0: none
+		ServedRevision   int    `json:"servedRevision"`   // 0: none that is known
+		State            string `json:"state"`
+		Reason           string `json:"reason"`
+	} `json:"differences"`
+}
+
+// GatewayDrift returns in what a gateway differs from what it should be.
+func (c *Client) GatewayDrift(ctx context.Context, id string) (GatewayDrift, error) {
+	var out GatewayDrift
+	err := c.get(ctx, at(own+"/gateways", id)+"/drift", nil, &out)
+	return out, err
+}
+
 // DeleteGateway ends a gateway's enrolment: it is cut off and refused.
 func (c *Client) DeleteGateway(ctx context.Context, id string) error {
 	return c.delete(ctx, at(own+"/gateways", id))

@@ -228,6 +228,10 @@ var methods = map[string]method{
 		return err
 	}},
 	"ResyncGateway": {nil, func(w *world, ctx context.Context, id string) error { return w.plane.ResyncGateway(ctx, id) }},
+	"GatewayDrift": {operators, func(w *world, ctx context.Context, id string) error {
+		_, err := w.plane.GatewayDrift(ctx, id)
+		return err
+	}},
 	"GatewayDeployments": {operators, func(w *world, ctx context.Context, id string) error {
 		_, err := w.plane.GatewayDeployments(ctx, id)
 		return err

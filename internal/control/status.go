@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -13,13 +14,14 @@ import (
 type status struct {
 	now func() time.Time
 
-	mu      sync.Mutex // guards reports and changed
+	mu      sync.Mutex // guards reports, drifts and changed
 	reports map[string]sluice.Report
-	changed chan struct{} // closed at the next report, and replaced
+	drifts  map[string]sluice.Drift // by gateway, the last one
+	changed chan struct{}           // closed at the next report, and replaced
 }
 
 func newStatus(now func() time.Time) *status {
-	return &status{now: now, reports: map[string]sluice.Report{}, changed: make(chan struct{})}
+	return &status{now: now, reports: map[string]sluice.Report{}, drifts: map[string]sluice.Drift{}, changed: make(chan struct{})}
 }
 
 // heard takes a report from the bus.
@@ -37,7 +39,39 @@ func (p *Plane) heard(r sluice.Report) {
 		r = last
 	}
 	s.reports[r.GatewayID] = r
+	if r.Connected {
+		p.noteDrift(r)
+	}
 	s.announce()
+}
+
+// noteDrift keeps when a gateway's drift was found and when it was repaired.
+// status.mu must be held.
+func (p *Plane) noteDrift(r sluice.Report) {
+	last := p.status.drifts[r.GatewayID]
+	open := !last.FoundAt.IsZero() && last.RepairedAt.IsZero()
+	switch reason := cmp.Or(r.Drift, r.Trouble); {
+	case reason != "" && (!open || last.Reason != reason):
+		if !open {
+			last = sluice.Drift{GatewayID: r.GatewayID, FoundAt: r.HeardAt}
+		}
+		last.Reason = reason
+		p.log.Warn("gateway drifts", "gateway_id", r.GatewayID, "reason", reason)
+	case reason == "" && open:
+		last.RepairedAt = r.HeardAt
+		p.log.Info("gateway's drift is repaired", "gateway_id", r.GatewayID, "took", r.HeardAt.Sub(last.FoundAt))
+	default:
+		return
+	}
+	p.status.drifts[r.GatewayID] = last
+}
+
+// drift returns the last drift of a gateway; zero: none since this control plane
+// has started.
+func (s *status) drift(gatewayID string) sluice.Drift {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.drifts[gatewayID]
 }
 
 // announce makes everybody look who waits for next. mu must be held.
@@ -58,6 +92,7 @@ func (s *status) forget(gatewayID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.reports, gatewayID)
+	delete(s.drifts, gatewayID)
 	s.announce()
 }
 

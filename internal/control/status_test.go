@@ -46,6 +46,54 @@ func TestStateOnAGateway(t *testing.T) {
 	}
 }
 
+// Drift is kept with when it was found and when it was repaired; what differs is
+// told API by API.
+func TestGatewayDrift(t *testing.T) {
+	w := newWorld(t)
+	a := w.api("served", "production")
+	w.deploy(a.ID, w.revision(a.ID).ID, production)
+	g := w.gateway(production, "g1")
+	d := w.deployments(a.ID)[production]
+	live := sluice.DeploymentReport{APIID: a.ID, Digest: d.Digest, State: sluice.Live, Revision: 1}
+	gone := sluice.DeploymentReport{APIID: "gone", Digest: "x", State: sluice.Live, Revision: 4}
+	say := func(drift, trouble string, deployments ...sluice.DeploymentReport) GatewayDrift {
+		t.Helper()
+		w.plane.heard(sluice.Report{GatewayID: g, HeardAt: w.o.Now(), Connected: true, Drift: drift, Trouble: trouble, Deployments: deployments})
+		got, err := w.plane.GatewayDrift(w.admin(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if got := say("", "", live); len(got.Differences) > 0 || got.Last != (sluice.Drift{}) {
+		t.Errorf("a gateway that serves what it should differs: %+v", got)
+	}
+	found := w.o.Now()
+	got := say("it is behind", "", gone)
+	if len(got.Differences) != 2 || got.Last != (sluice.Drift{GatewayID: g, Reason: "it is behind", FoundAt: found}) {
+		t.Fatalf("drift: %+v", got)
+	}
+	for _, difference := range got.Differences {
+		switch difference.APIID {
+		case a.ID:
+			if difference.Intended != 1 || difference.State != sluice.Pending {
+				t.Errorf("an API that is missing: %+v", difference)
+			}
+		case "gone":
+			if difference.Intended != 0 || difference.Revision != 4 || difference.Reason == "" {
+				t.Errorf("an API that should not be there: %+v", difference)
+			}
+		}
+	}
+	w.clock.advance(time.Second)
+	say("", "the copy was touched", live)
+	w.clock.advance(time.Second)
+	repaired := w.o.Now()
+	if got := say("", "", live); got.Last != (sluice.Drift{GatewayID: g, Reason: "the copy was touched", FoundAt: found, RepairedAt: repaired}) || len(got.Differences) > 0 {
+		t.Errorf("repaired: %+v", got)
+	}
+}
+
 // A report that a gateway went keeps what it said before; of a removed gateway
 // nothing is kept.
 func TestReportOfAGatewayThatWent(t *testing.T) {

@@ -210,7 +210,7 @@ func (b *Bus) Publish(ctx context.Context, c Change) error {
 	}
 	if v.precedes(&c) {
 		next := &view{v.environment, c.Epoch, c.Generation, v.state.with(entriesOf(c.Put, true), c.Remove)}
-		e.current.Store(next)
+		e.set(next, b.o.Now())
 		b.send(&change{signed: b.signed(next), whole: true, put: c.Put, remove: c.Remove})
 		return nil
 	}
@@ -295,7 +295,7 @@ func (b *Bus) load(ctx context.Context, e *environment) (*view, error) {
 		return nil, fmt.Errorf("read state of environment %s: it went back from epoch %d generation %d to epoch %d generation %d",
 			e.id, old.epoch, old.generation, v.epoch, v.generation)
 	}
-	e.current.Store(v)
+	e.set(v, b.o.Now())
 	e.unread.Store(false)
 	b.send(&change{signed: b.signed(v)})
 	return v, nil

@@ -91,6 +91,64 @@ func TestGapIsFilled(t *testing.T) {
 	}
 }
 
+// A change whose message was lost shows at the next heartbeat as drift, and is
+// caught up with.
+func TestLostChangeIsDrift(t *testing.T) {
+	c := newControl(t)
+	c.environment("prod", 10)
+	c.start()
+	m := follow(t, c.memberOptions("prod", "g1", c.enrol("prod", "g1"), t.TempDir()))
+	c.awaitReport("it has connected", func(r sluice.Report) bool { return r.Generation == 1 && r.Drift == "" })
+	ch, e := c.put("prod", "key/a", "never published"), c.bus.environment("prod")
+	state := e.current.Load().state.with(entriesOf(ch.Put, true), ch.Remove)
+	e.set(&view{"prod", ch.Epoch, ch.Generation, state}, time.Now().Add(-driftAfter))
+	m.follower.Report()
+	r := c.awaitReport("the drift is found", func(r sluice.Report) bool { return r.Drift != "" })
+	if want := "it serves generation 1; generation 2 has not reached it"; r.Drift != want {
+		t.Errorf("drift %q, not %q", r.Drift, want)
+	}
+	c.awaitReport("it is repaired", func(r sluice.Report) bool { return r.Drift == "" && r.Generation == 2 })
+	if m.serves("key/a") == "" {
+		t.Error("the change is missing")
+	}
+}
+
+func TestWhatIsDrift(t *testing.T) {
+	e := &environment{}
+	now := time.Now()
+	holding := func(ids ...string) *state {
+		items := make(map[string]string)
+		for _, id := range ids {
+			items[id] = "of " + id
+		}
+		return stateOf(items)
+	}
+	at := func(epoch, generation int64, ids ...string) *heartbeat {
+		return &heartbeat{epoch: epoch, generation: generation, root: holding(ids...).root}
+	}
+	if got := e.drift(at(1, 1), now); got != "" {
+		t.Errorf("of a state that is not known: %q", got)
+	}
+	e.set(&view{"prod", 2, 7, holding("a", "b")}, now)
+	for name, c := range map[string]struct {
+		beat  *heartbeat
+		after time.Duration
+		want  string
+	}{
+		"all is as it should be":         {at(2, 7, "a", "b"), time.Minute, ""},
+		"a change that is on its way":    {at(2, 6, "a"), driftAfter - 1, ""},
+		"a change that was lost":         {at(2, 6, "a"), driftAfter, "it serves generation 6; generation 7 has not reached it"},
+		"other items of the generation":  {at(2, 7, "a"), driftAfter, "of generation 7 it serves something else than it should"},
+		"an epoch that has ended":        {at(1, 9, "a", "b"), driftAfter, "it serves epoch 1; epoch 2 has not reached it"},
+		"a database that was put back":   {at(2, 8, "a", "b"), driftAfter, "it serves epoch 2 generation 8, which is later than epoch 2 generation 7 of the database"},
+		"a database of an earlier epoch": {at(3, 1, "a", "b"), driftAfter, "it serves epoch 3 generation 1, which is later than epoch 2 generation 7 of the database"},
+	} {
+		if got := e.drift(c.beat, now.Add(c.after)); got != c.want {
+			t.Errorf("%s: %q, not %q", name, got, c.want)
+		}
+	}
+}
+
 func TestLargeChangeIsAnnounced(t *testing.T) {
 	c := newControl(t)
 	c.environment("prod", 10)

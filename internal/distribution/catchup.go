@@ -3,6 +3,7 @@ package distribution
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ const (
 	maxRestarts = 20               // of one catching up, when the state it reads is gone
 	keepViews   = 30 * time.Second // a state that nobody reads on is forgotten
 	maxViews    = 32               // states kept for readers, per environment
+	driftAfter  = 2 * time.Second  // that a state was published, a gateway without it is behind by more than its way
 )
 
 // wants lists what to ask of a state with the given digests, from a place on:
@@ -106,10 +108,38 @@ type environment struct {
 	id      string
 	turn    chan struct{}        // capacity 1; held by the one who loads or changes current
 	current atomic.Pointer[view] // nil: nobody has needed it yet
+	changed atomic.Int64         // when current became so, nanoseconds since 1970
 	unread  atomic.Bool          // it could not be read, and that was logged
 
 	mu   sync.Mutex // guards kept
 	kept map[position]*keptView
+}
+
+// set makes v the state there is.
+func (e *environment) set(v *view, now time.Time) {
+	e.changed.Store(now.UnixNano())
+	e.current.Store(v)
+}
+
+// drift says in what a gateway that was connected all along differs from the
+// state that there has been for driftAfter or longer; "": in nothing.
+func (e *environment) drift(beat *heartbeat, now time.Time) string {
+	v := e.current.Load()
+	if v == nil || now.Sub(time.Unix(0, e.changed.Load())) < driftAfter {
+		return ""
+	}
+	has, is := position{beat.epoch, beat.generation}, position{v.epoch, v.generation}
+	switch {
+	case has == is && beat.root != v.state.root:
+		return fmt.Sprintf("of generation %d it serves something else than it should", has.generation)
+	case has.epoch == is.epoch && has.generation < is.generation:
+		return fmt.Sprintf("it serves generation %d; generation %d has not reached it", has.generation, is.generation)
+	case has.epoch < is.epoch:
+		return fmt.Sprintf("it serves epoch %d; epoch %d has not reached it", has.epoch, is.epoch)
+	case has != is:
+		return fmt.Sprintf("it serves epoch %d generation %d, which is later than epoch %d generation %d of the database", has.epoch, has.generation, is.epoch, is.generation)
+	}
+	return ""
 }
 
 // position is a generation of an epoch.

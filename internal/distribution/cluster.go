@@ -371,7 +371,7 @@ func (b *Bus) takeChange(ctx context.Context, c *change) error {
 	}
 	if c.whole && v.precedes(&at) {
 		if next := v.state.with(entriesOf(c.put, true), c.remove); next.root == c.signed.root {
-			e.current.Store(&view{e.id, at.Epoch, at.Generation, next})
+			e.set(&view{e.id, at.Epoch, at.Generation, next}, b.o.Now())
 			return nil
 		}
 	}

@@ -139,8 +139,12 @@ func (b *Bus) hear(m *nats.Msg, known map[string]*heard) (environmentID string, 
 		h.report.Deployments, h.deployments = list, artifact.DigestOf(beat.list)
 	}
 	if h.deployments == beat.deployments { // else the answer makes the gateway send its list
+		now, drift := b.o.Now(), ""
+		if h.report.Connected {
+			drift = b.environment(environmentID).drift(beat, now)
+		}
 		h.report = sluice.Report{
-			GatewayID: gatewayID, HeardAt: b.o.Now(), Connected: true,
+			GatewayID: gatewayID, HeardAt: now, Connected: true, Drift: drift,
 			Epoch: beat.epoch, Generation: beat.generation, Version: beat.version, Trouble: beat.trouble, Deployments: h.report.Deployments,
 		}
 		if beat.root != (artifact.Digest{}) {

@@ -285,6 +285,7 @@ func (s *Server) own() []route {
 		{"GET", "/gateways", "gateway_view", s.listGateways},
 		{"GET", "/gateways/{id}", "gateway_view", s.getGateway},
 		{"GET", "/gateways/{id}/deployments", "gateway_view", s.listGatewayDeployments},
+		{"GET", "/gateways/{id}/drift", "gateway_view", s.getGatewayDrift},
 		{"PATCH", "/gateways/{id}", "gateway_manage", s.changeGateway},
 		{"POST", "/gateways/{id}/resync", "gateway_manage", s.resyncGateway},
 		{"DELETE", "/gateways/{id}", "gateway_manage", s.deleteGateway},
