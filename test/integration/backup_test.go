@@ -7,7 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
+
+// heartbeat is how often a gateway says how it stands.
+const heartbeat = 5 * time.Second
 
 // A backup that is taken while changes are made is restored after the control
 // plane was killed: gateways that are further on go over to it (FAULTS F5, F18).
@@ -64,14 +68,21 @@ func TestBackupAndRestore(t *testing.T) {
 
 	s.instances[0] = start(t, s.homes[0])
 	ready(t, s.instances[0], 0)
+	begin := time.Now()
 	eventually(t, "the production gateway takes the restored state", func() error {
 		if a := s.call.get(t, s.gateway(1, "/status"), ""); a.status != http.StatusNotFound {
 			return fmt.Errorf("%d %s", a.status, a.body)
 		}
 		return nil
 	})
+	if took := time.Since(begin); took > heartbeat {
+		t.Errorf("the gateway took %v from the start of the control plane, want at most %v", took, heartbeat)
+	} else {
+		t.Logf("taken %v after the control plane was ready", took)
+	}
 	s.call.want(t, s.gateway(2, "/status"), "", http.StatusOK, "sandbox")
 	s.logIn(t)
+	bothBack(t)
 	s.deployToBoth(t) // and goes on from there
 }
 
@@ -95,14 +106,7 @@ func TestOlderDatabaseIsFound(t *testing.T) {
 	s.instances[0] = start(t, s.homes[0])
 	ready(t, s.instances[0], 0)
 	s.logIn(t)
-	eventually(t, "both gateways are back", func() error {
-		for offset := 1; offset <= 2; offset++ {
-			if err := healthy(t, offset); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	bothBack(t)
 	s.deployToBoth(t)
 	s.instances[0].kill(t)
 	for _, end := range []string{"-wal", "-shm"} {
@@ -115,16 +119,36 @@ func TestOlderDatabaseIsFound(t *testing.T) {
 	}
 	s.instances[0] = start(t, s.homes[0])
 	ready(t, s.instances[0], 0)
+	begin := time.Now()
 	eventually(t, "the production gateway takes the older state", func() error {
 		if a := s.call.get(t, s.gateway(1, "/status"), ""); a.status != http.StatusNotFound {
 			return fmt.Errorf("%d %s", a.status, a.body)
 		}
 		return nil
 	})
+	if took := time.Since(begin); took > heartbeat {
+		t.Errorf("the gateway took %v from the start of the control plane, want at most %v", took, heartbeat)
+	} else {
+		t.Logf("taken %v after the control plane was ready", took)
+	}
 	s.call.want(t, s.gateway(2, "/status"), "", http.StatusOK, "sandbox")
 	if !strings.Contains(s.instances[0].log.String(), "a new epoch begins") {
 		t.Error("the control plane does not say that its database is an older one")
 	}
 	s.logIn(t)
+	bothBack(t)
 	s.deployToBoth(t)
+}
+
+// bothBack waits until both gateways of the page are connected.
+func bothBack(t *testing.T) {
+	t.Helper()
+	eventually(t, "both gateways are back", func() error {
+		for offset := 1; offset <= 2; offset++ {
+			if err := says(t, offset, `"connected":true`); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
