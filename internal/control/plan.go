@@ -9,6 +9,7 @@ import (
 	"github.com/sluice-api/sluice"
 	"github.com/sluice-api/sluice/internal/database"
 	"github.com/sluice-api/sluice/internal/distribution"
+	"github.com/sluice-api/sluice/internal/openapi"
 )
 
 // Plan is what a publication would do now. Nothing has changed yet.
@@ -19,7 +20,13 @@ type Plan struct {
 	Targets       []PlanTarget // those of Publication, in its order
 	Applications  int          // that subscribe to what is touched
 	Subscriptions int
+	Definition    openapi.Comparison // what changes for callers where a revision replaces another; equal changes once
+
+	compared []compared
 }
+
+// compared are two definitions of an API of which one replaces the other.
+type compared struct{ apiID, before, after string }
 
 // PlanTarget is one target of a Plan.
 type PlanTarget struct {
@@ -51,8 +58,54 @@ func (p *Plane) PlanPublication(ctx context.Context, q PublicationRequest) (Plan
 		}
 		return Plan{Publication: plan.Publication, Blocking: list}, nil
 	}
+	if err != nil {
+		return plan, err
+	}
 	plan.Digest = plan.Publication.PlanDigest
-	return plan, err
+	return plan, plan.compare()
+}
+
+// compare fills Definition. It needs no transaction, since it may take a while.
+func (plan *Plan) compare() error {
+	told := map[openapi.Breaking]bool{}
+	for _, c := range plan.compared {
+		d, err := openapi.Compare([]byte(c.before), []byte(c.after))
+		if err != nil {
+			return fmt.Errorf("compare the definitions of %s: %w", c.apiID, err)
+		}
+		for _, b := range d.Breaking {
+			if !told[b] {
+				told[b] = true
+				plan.Definition.Breaking = append(plan.Definition.Breaking, b)
+			}
+		}
+		plan.Definition.Other += d.Other
+	}
+	return nil
+}
+
+// addCompared notes the definitions of a target at which a revision replaces
+// another.
+func addCompared(tx *database.Tx, plan *Plan, t *sluice.Target) error {
+	if t.Change != "replace" || t.Before.RevisionID == t.RevisionID {
+		return nil
+	}
+	before, err := tx.Revision(t.APIID, t.Before.RevisionID)
+	if sluice.KindOf(err) == sluice.NotFound {
+		return nil // deleted since: only its artifact is served
+	}
+	if err != nil {
+		return err
+	}
+	after, err := tx.Revision(t.APIID, t.RevisionID)
+	if err != nil {
+		return err
+	}
+	c := compared{t.APIID, string(before.API.Definition), string(after.API.Definition)}
+	if c.before != "" && c.after != "" && c.before != c.after && !slices.Contains(plan.compared, c) {
+		plan.compared = append(plan.compared, c)
+	}
+	return nil
 }
 
 // fillPlan adds what people want to know beside the targets, from the transaction
@@ -86,6 +139,9 @@ func (p *Plane) fillPlan(tx *database.Tx, plan *Plan) error {
 			return err
 		}
 		out.URLs = s.URLs
+		if err := addCompared(tx, plan, &t); err != nil {
+			return err
+		}
 		plan.Targets = append(plan.Targets, out)
 		if !counted[a.ID] {
 			counted[a.ID] = true

@@ -492,6 +492,28 @@ func TestExactPublicationOfANewRevision(t *testing.T) {
 	wantCode(t, "a move by who may not publish", err, sluice.Forbidden, "role.missing")
 }
 
+// What a new revision breaks for callers is in the plan, where one replaces another.
+func TestPlanComparesDefinitions(t *testing.T) {
+	w := newWorldAt(t)
+	a := w.api("Weather", "production")
+	w.deploy(a.ID, w.revision(a.ID).ID, production)
+	a, _, err := w.plane.API(w.admin(), a.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := a.Operations[0].Verb + " " + a.Operations[0].Target
+	a.Operations = []sluice.Operation{{Verb: "GET", Target: "/other", Auth: sluice.AuthAny}}
+	if _, err := w.plane.UpdateAPI(w.admin(), a.ID, 0, a); err != nil {
+		t.Fatal(err)
+	}
+	q := PublicationRequest{Action: sluice.Deploy, APIID: a.ID, NewRevision: true, Targets: targets(production)}
+	plan, err := w.plane.PlanPublication(w.admin(), q)
+	breaking := plan.Definition.Breaking
+	if err != nil || len(breaking) == 0 || breaking[0].Operation != gone || breaking[0].Change != "It was removed." || plan.Definition.Other != 1 {
+		t.Errorf("definition = %+v, %v", plan.Definition, err)
+	}
+}
+
 // A plan says what would happen and changes nothing; a publication that names it
 // is refused where it would do something else by then.
 func TestPlan(t *testing.T) {

@@ -88,8 +88,11 @@ func planOf(p *control.Plan) planDocument {
 		PlanDigest: p.Digest, Mode: string(p.Publication.Mode), OK: len(p.Blocking) == 0,
 		Blocking:    mapped(p.Blocking, func(e *sluice.Error) blockingProblem { return blockingProblem{e.Code, e.Message, e.Field} }),
 		Targets:     mapped(p.Targets, planTargetOf),
-		Definition:  planDefinition{[]breakingChange{}, 0},
+		Definition:  planDefinition{[]breakingChange{}, p.Definition.Other},
 		Subscribers: planSubscribers{p.Applications, p.Subscriptions},
+	}
+	for _, b := range p.Definition.Breaking {
+		out.Definition.Breaking = append(out.Definition.Breaking, breakingChange{b.Operation, b.Change})
 	}
 	if u := p.Publication.Undo; u.From != "" {
 		out.Lifecycle = &planLifecycle{string(u.From), string(u.To)}
