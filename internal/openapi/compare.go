@@ -13,7 +13,7 @@ import (
 const (
 	MaxBreaking   = 100         // changes that are listed
 	maxComparison = 100_000_000 // steps: values, keys and bytes of text looked at
-	maxPairs      = 50_000     // schemas compared with each other
+	maxPairs      = 50_000      // schemas compared with each other
 	maxParts      = 200         // schemas that a schema is made of by $ref and allOf
 	maxPlace      = 500         // bytes of the place of a property
 )
